@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class AccountsConfig(AppConfig):
+    name = "accounts"
+
+    def ready(self) -> None:
+        from accounts.roles import grant_role_permissions
+
+        # Permissions exist only after every room has migrated, so the last signal grants them all.
+        post_migrate.connect(grant_role_permissions, dispatch_uid="accounts.roles")

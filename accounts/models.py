@@ -1,0 +1,36 @@
+"""People and the tokens that programs use in their name."""
+
+import zoneinfo
+
+from django.contrib.auth.models import AbstractUser
+from django.core.exceptions import ValidationError
+from django.db import models
+from knox.models import AbstractAuthToken
+
+
+def validate_time_zone(name: str) -> None:
+    """Refuse a name that the IANA time zone database does not know."""
+    if name and name not in zoneinfo.available_timezones():
+        raise ValidationError(f"{name!r} is not a time zone; write one such as America/Chicago.")
+
+
+class User(AbstractUser):
+    """A person who logs in; rights come from groups (see roles.py)."""
+
+    time_zone = models.CharField(
+        max_length=64,
+        blank=True,
+        validators=[validate_time_zone],
+        help_text="Such as America/Chicago; blank takes the installation's.",
+    )
+
+
+class ApiToken(AbstractAuthToken):
+    """A program's key to the API; only its hash is stored."""
+
+    name = models.CharField(max_length=100, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(AbstractAuthToken.Meta):
+        abstract = False
+        swappable = "KNOX_TOKEN_MODEL"

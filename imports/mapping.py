@@ -1,0 +1,441 @@
+"""Which column feeds which field: suggested from header names and content, then as the person says."""
+
+import re
+from collections.abc import Callable, Sequence
+from collections.abc import Mapping as Dictionary
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, NamedTuple, Self
+
+from imports.files import UnusableFile
+from imports.files.names import FIELDS, Field, Meaning, Side, header_key, meaning
+
+__all__ = [
+    "FIELDS",
+    "Field",
+    "Mapping",
+    "MappingError",
+    "apply_overrides",
+    "require_address",
+    "suggest_mapping",
+]
+
+_ADDRESS_PARTS = (
+    "house_number",
+    "street_pre_direction",
+    "street_name",
+    "street_suffix",
+    "street_post_direction",
+)
+
+
+class MappingError(ValueError):
+    """A field or column that does not exist was named; `str()` lists the choices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Field -> index of its column (from 0), and the columns that feed no field."""
+
+    fields: dict[str, int]
+    extra: tuple[int, ...]
+    columns: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values, with the names of the columns for people."""
+        return {
+            "fields": {name: {"column": self._name(at), "index": at} for name, at in self.fields.items()},
+            "extra": [{"column": self._name(at), "index": at} for at in self.extra],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Dictionary[str, Any]) -> Self:
+        fields = {name: int(entry["index"]) for name, entry in data["fields"].items()}
+        extra = tuple(int(entry["index"]) for entry in data["extra"])
+        names = {int(e["index"]): str(e["column"]) for e in [*data["fields"].values(), *data["extra"]]}
+        columns = tuple(names[at] for at in sorted(names)) if any(names.values()) else ()
+        return cls(fields, extra, columns)
+
+    def _name(self, at: int) -> str:
+        return self.columns[at] if at < len(self.columns) else ""
+
+
+def _mapping(fields: Dictionary[str, int], columns: Sequence[str]) -> Mapping:
+    ordered = {name: fields[name] for name in FIELDS if name in fields}
+    used = set(ordered.values())
+    return Mapping(ordered, tuple(i for i in range(len(columns)) if i not in used), tuple(columns))
+
+
+# -- what a column holds
+
+_SUFFIX_WORDS = [
+    "st",
+    "street",
+    "ave",
+    "av",
+    "aven",
+    "avenue",
+    "rd",
+    "road",
+    "dr",
+    "drive",
+    "ln",
+    "lane",
+    "ct",
+    "court",
+    "cir",
+    "circle",
+    "blvd",
+    "boulevard",
+    "pl",
+    "place",
+    "ter",
+    "terr",
+    "terrace",
+    "trl",
+    "trail",
+    "way",
+    "pkwy",
+    "pky",
+    "parkway",
+    "hwy",
+    "highway",
+    "pike",
+    "loop",
+    "aly",
+    "alley",
+    "sq",
+    "square",
+    "row",
+    "run",
+    "path",
+    "xing",
+    "crossing",
+    "cv",
+    "cove",
+    "hts",
+    "heights",
+    "rte",
+    "route",
+    "rt",
+    "ext",
+    "plz",
+    "plaza",
+    "pt",
+    "point",
+    "bnd",
+    "bend",
+    "holw",
+    "hollow",
+    "rdg",
+    "ridge",
+    "walk",
+    "broadway",
+    "mall",
+    "expy",
+]
+_STREET = re.compile(rf"\b({'|'.join(_SUFFIX_WORDS)})\b", re.IGNORECASE)
+_NUMBERED = re.compile(r"#?\d+[A-Z]?([-/]\d+[A-Z]?)?(\s+\d/\d)?\s+(?=\S*[^\W\d])\S", re.IGNORECASE)
+_PO_BOX = re.compile(r"\bP\.?\s*O\.?\s*BOX\b", re.IGNORECASE)
+_ZIP = re.compile(r"\d{3,5}(\.0)?$|\d{5}[- ]?\d{4}$|\d{5}-$")
+_ENDS_IN_ZIP = re.compile(r"\b[A-Z]{2}\.?,?\s+\d{5}(-?\d{4})?\s*$", re.IGNORECASE)
+_PLACE = re.compile(r"^[^\d,]{2,},?\s+[A-Z][. ]?[A-Z]\b\.?,?\s*(\d{5}.*)?$", re.IGNORECASE)
+_DATE = re.compile(r"\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,5}|\d{8}$|[A-Z]{3,9}\.? \d{1,2},? \d{4}|\d{1,2}[- ][A-Z]{3}", re.I)
+_PHONE = re.compile(r"[\d\s().+ext-]{7,}$", re.IGNORECASE)
+_NUMBER = re.compile(r"[\s$(-]*\d[\d,]*(\.\d+)?[\s)]*$")
+
+
+def looks_like_address(text: str) -> bool:
+    """Whether a cell can be a street line (or a whole address): a number and a word, or a street suffix."""
+    text = text.strip()
+    if _NUMBER.match(text) or not any(c.isalpha() for c in text):
+        return False
+    return bool(_NUMBERED.match(text) or _STREET.search(text) or _PO_BOX.search(text))
+
+
+_HOLDS: dict[str, Callable[[str], object]] = {
+    "address": looks_like_address,
+    "zip": lambda text: _ZIP.match(text.strip()),
+    "state": lambda text: text.strip().replace(" ", "").isalpha() and len(text.strip()) <= 20,
+    "city": lambda text: any(c.isalpha() for c in text) and not _NUMBERED.match(text.strip()),
+    "city_state_zip": lambda text: any(c.isalpha() for c in text) and not _NUMBERED.match(text.strip()),
+    "list_date": lambda text: _DATE.match(text.strip()),
+    "phone": lambda text: _PHONE.match(text.strip()),
+    "email": lambda text: "@" in text,
+    "owner_name": lambda text: any(c.isalpha() for c in text),
+    "house_number": lambda text: any(c.isdigit() for c in text) and len(text.strip()) <= 15,
+    "street_name": lambda text: any(c.isalnum() for c in text) and len(text) <= 60,
+    "street_pre_direction": lambda text: len(text.strip()) <= 10,
+    "street_post_direction": lambda text: len(text.strip()) <= 10,
+    "street_suffix": lambda text: text.strip().isalpha(),
+    "unit": lambda text: len(text.strip()) <= 30,
+}
+# Below this share of fitting cells a column is not what its name says; a weaker name must show more.
+_ASKED = (0.1, 0.3, 0.3, 0.3, 0.5, 0.5)
+_PLACEHOLDERS = frozenset({"", "-", "--", "0", "n/a", "na", "null", "none", "unknown", ".", "tbd"})
+
+
+class _Content:
+    """The sampled cells of each column, without blanks and placeholders."""
+
+    def __init__(self, sample: Sequence[Sequence[str]], width: int) -> None:
+        self._cells: list[list[str]] = [
+            [row[at] for row in sample if at < len(row) and row[at].strip().lower() not in _PLACEHOLDERS]
+            for at in range(width)
+        ]
+        self.size = len(sample)
+
+    def cells(self, at: int) -> list[str]:
+        return self._cells[at]
+
+    def is_blank(self, at: int) -> bool:
+        return self.size > 0 and not self._cells[at]
+
+    def share(self, at: int, part: str) -> float:
+        """The share of cells that can be `part`; 1 where nothing is known."""
+        test = _HOLDS.get(part)
+        cells = self._cells[at]
+        if test is None or not cells:
+            return 1.0
+        return sum(1 for cell in cells if test(cell)) / len(cells)
+
+
+# -- suggesting
+
+
+class _Candidate(NamedTuple):
+    cost: float
+    at: int
+    field: str
+
+
+def suggest_mapping(columns: Sequence[str], sample: Sequence[Sequence[str]] = ()) -> Mapping:
+    """The best column for each field, by header name, neighbours and content; one column a field.
+
+    `sample`: the first 200 rows or so. Columns that match nothing, or only as second best, stay extra.
+    """
+    content = _Content(sample, len(columns))
+    said: dict[int, Meaning] = {}
+    for at, name in enumerate(columns):
+        what = meaning(name)
+        if what is not None and content.share(at, what.part) >= _ASKED[min(what.level, 5)]:
+            said[at] = what
+    said = _take_sides(said, content)
+    candidates = []
+    for at, what in said.items():
+        name = _field_of(what)
+        if name:
+            # A blank column loses against any other of its kind.
+            candidates.append(_Candidate(what.level + (20 if content.is_blank(at) else 0), at, name))
+    fields: dict[str, int] = {}
+    used: set[int] = set()
+    for _, at, name in sorted(candidates):
+        if name not in fields and at not in used:
+            fields[name] = at
+            used.add(at)
+    return _mapping(_whole_or_parts(fields, content), columns)
+
+
+def _field_of(what: Meaning) -> str:
+    """The field for a part whose side is known; empty = none."""
+    if what.part == "address_2":
+        return "mailing_address_2" if what.side == "mailing" else "unit"
+    if what.side == "mailing":
+        return f"mailing_{what.part}"
+    return what.part
+
+
+def _take_sides(said: dict[int, Meaning], content: _Content) -> dict[int, Meaning]:
+    """Decide for plain "Address", "City", "Zip" whether the property or the mailing address is meant.
+
+    A plain Address is the property, unless another column is so by name: then it is the mailing address.
+    City, state, ZIP and unit go with the nearest address column before them.
+    """
+    addresses = {at: what for at, what in said.items() if what.part == "address" and not content.is_blank(at)}
+    plain = [at for at, what in addresses.items() if not what.side]
+    named_property = [at for at, what in addresses.items() if what.side == "property" and what.level <= 3]
+    named_mailing = [at for at, what in addresses.items() if what.side == "mailing"]
+    side_of: dict[int, Side] = {at: what.side for at, what in said.items() if what.part == "address"}
+    streets = [at for at, what in said.items() if what.part == "street_name" and what.level <= 2]
+    for at in plain:
+        if named_property or (streets and not named_mailing and min(streets) < at):
+            side_of[at] = "mailing"
+        else:
+            side_of[at] = "property"
+    resolved: dict[int, Meaning] = {}
+    current: Side = ""
+    for at in sorted(said):
+        what = said[at]
+        if what.part == "address":
+            current = side_of[at] or "property"
+            resolved[at] = what._replace(side=current)
+        elif what.side or what.part not in {"address_2", "unit", "city", "state", "zip", "city_state_zip"}:
+            if what.part in {"street_name", "house_number"}:
+                current = "property"
+            resolved[at] = what
+        else:
+            resolved[at] = what._replace(side=current or "property")
+    return resolved
+
+
+def _whole_or_parts(fields: dict[str, int], content: _Content) -> dict[str, int]:
+    """One way to the street line: the whole, or house number and street."""
+    fields = dict(fields)
+    whole, number = fields.get("address"), fields.get("house_number")
+    if whole is None:
+        return fields
+    if number is not None and not content.is_blank(number) and content.cells(whole):
+        cells = content.cells(whole)
+        if sum(1 for cell in cells if cell.strip()[:1].isdigit()) < 0.2 * len(cells):
+            if "street_name" not in fields:  # "House No" + "Address" without numbers
+                fields["street_name"] = fields.pop("address")
+                return fields
+            if not content.is_blank(fields["street_name"]):
+                del fields["address"]
+                return fields
+    if content.is_blank(whole) and "street_name" in fields and not content.is_blank(fields["street_name"]):
+        del fields["address"]
+        return fields
+    for part in _ADDRESS_PARTS:
+        fields.pop(part, None)
+    return fields
+
+
+# -- overriding
+
+
+def apply_overrides(mapping: Mapping, overrides: Dictionary[str, str], columns: Sequence[str]) -> Mapping:
+    """The mapping with what the person said: FIELD -> header name or number from 1; "" unmaps.
+
+    Raises MappingError for a field or column that does not exist.
+    """
+    chosen: dict[str, int] = {}
+    fields = dict(mapping.fields)
+    for given, wanted in overrides.items():
+        name = _known_field(given)
+        fields.pop(name, None)
+        if wanted.strip():
+            chosen[name] = _known_column(wanted, columns)
+    taken = set(chosen.values())
+    fields = {name: at for name, at in fields.items() if at not in taken}
+    parts = {"house_number", "street_name"} & chosen.keys()
+    if parts and "address" in fields and "address" not in chosen:
+        # The street line is built of parts then; what was taken for the whole is the street.
+        at = fields.pop("address")
+        if "street_name" not in chosen and "street_name" not in fields:
+            fields["street_name"] = at
+    elif "address" in chosen:
+        for part in _ADDRESS_PARTS:
+            fields.pop(part, None)
+    return _mapping({**fields, **chosen}, columns)
+
+
+def _known_field(given: str) -> str:
+    key = header_key(given)
+    for name, what in FIELDS.items():
+        if given.strip().lower() == name or key in {header_key(name), header_key(what.label)}:
+            return name
+    raise MappingError(f"There is no field {given!r:.60}. Fields: {', '.join(FIELDS)}.")
+
+
+def _known_column(wanted: str, columns: Sequence[str]) -> int:
+    wanted = wanted.strip()
+    tests: tuple[Callable[[str], str], ...] = (str.strip, str.casefold, header_key)
+    for same in tests:
+        found = [at for at, name in enumerate(columns) if same(name) == same(wanted) and same(name)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise MappingError(
+                f"More than one column is called {wanted!r}: give its number, "
+                f"one of {', '.join(str(at + 1) for at in found)}."
+            )
+    if wanted.isdecimal() and len(wanted) < 6:
+        if 1 <= int(wanted) <= len(columns):
+            return int(wanted) - 1
+        raise MappingError(f"There is no column {wanted}: the file has {len(columns)} columns.")
+    near = get_close_matches(wanted.lower(), [name.lower() for name in columns], n=1)
+    hint = next((f" Did you mean {name!r}?" for name in columns if near and name.lower() == near[0]), "")
+    raise MappingError(f"There is no column {wanted!r:.60}.{hint} Columns: {_listed(columns)}.")
+
+
+def _listed(columns: Sequence[str], limit: int = 60) -> str:
+    more = f", and {len(columns) - limit:,} more" if len(columns) > limit else ""
+    return ", ".join(columns[:limit]) + more
+
+
+# -- refusing
+
+_NAME_IT = "Name it with --map address=COLUMN (on the page: choose it)"
+_BUILDING = {
+    "yearbuilt", "yrbuilt", "stories", "bdrms", "bedrooms", "beds", "fbath", "hbath", "baths", "bathrooms",
+    "rooms", "numberofrooms", "nrofrms", "style", "extwall", "finsqft", "finishedsqft", "sqft", "squarefeet",
+    "livingarea", "lotsize", "units", "proptype", "propertytype", "condoproject",
+}  # fmt: skip
+_SALE_DATES = {"saledate", "solddate", "datesold", "dateofsale", "closingdate", "closedate", "lastsaledate"}
+_SALE_PRICES = {
+    "saleprice",
+    "soldprice",
+    "salesprice",
+    "saleamount",
+    "closeprice",
+    "lastsaleprice",
+    "pricesold",
+}
+_TEST_SET = {"input", "expected"}
+
+
+def require_address(
+    mapping: Mapping,
+    columns: Sequence[str],
+    sample: Sequence[Sequence[str]],
+    *,
+    explicit: frozenset[str] = frozenset(),
+) -> None:
+    """Raise UnusableFile unless some column holds property addresses.
+
+    Lists that have addresses but are no lead lists (sale histories, test sets) are refused too, as is an
+    address column without addresses; `explicit`, the fields that the person mapped, overrules that.
+    """
+    fields = mapping.fields
+    if "address" not in fields and "street_name" not in fields:
+        raise UnusableFile(_no_address(mapping, columns), columns=columns)
+    if explicit & {"address", "street_name"}:
+        return
+    people = fields.keys() & {
+        "owner_name", "owner_first_name", "owner_last_name", "co_owner", "mailing_address",
+        "mailing_city_state_zip",
+    }  # fmt: skip
+    keys = {re.sub(r"[^a-z0-9]", "", name.lower()) for name in columns}
+    name = "address" if "address" in fields else "street_name"
+    at = fields[name]
+    anyway = f"To import it all the same, say so: --map {name}={at + 1} (on the page: choose the column)"
+    if not people and keys & _SALE_DATES and keys & _SALE_PRICES and len(keys & _BUILDING) >= 3:
+        raise UnusableFile(
+            "This is a history of sales, not a lead list: it has sale dates, prices and building details, but "
+            f"no owner and no mailing address. {anyway}.",
+            columns=columns,
+        )
+    if not people and keys & _TEST_SET and not fields.keys() & {"city", "zip", "parcel_number", "tags", "list_date"}:
+        raise UnusableFile(
+            f"This is a set of test addresses (it has a column of inputs), not a lead list. {anyway}.",
+            columns=columns,
+        )
+    content = _Content(sample, len(columns))
+    cells = content.cells(at)
+    share = content.share(at, "address")
+    if name == "address" and len(cells) >= 5 and share < 0.1:
+        shown = "; ".join(repr(cell.strip()[:40]) for cell in cells[:3])
+        raise UnusableFile(
+            f'The column "{columns[at]}" does not hold property addresses: it begins {shown}. {_NAME_IT}. '
+            f"Columns found: {_listed(columns)}.",
+            columns=columns,
+        )
+
+
+def _no_address(mapping: Mapping, columns: Sequence[str]) -> str:
+    message = "No column with a property address was found"
+    mailing = mapping.fields.get("mailing_address")
+    if mailing is not None:
+        message += f' ("{columns[mailing]}" is where the owner gets mail)'
+    return f"{message}. Columns found: {_listed(columns)}. {_NAME_IT}."

@@ -1,0 +1,427 @@
+"""Writes: receive a file, choose its columns, import it."""
+
+import datetime as dt
+import hashlib
+import logging
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from accounts.models import User
+from imports import sql
+from imports.files import Layout, UnusableFile, inspect_file, read_rows
+from imports.mapping import Mapping as ColumnMapping
+from imports.mapping import apply_overrides, suggest_mapping
+from imports.mapping import require_address as check_address
+from imports.models import ImportBatch
+from imports.rows import Defaults, RowCleaner, default_place
+from jobs.models import Job
+from jobs.operations import start_job
+from jobs.runs import JobRefused, JobRun
+from scoring import sql as scores
+from tags.models import Tag, fold_name
+from tags.operations import create_unreviewed_tag, find_tag_ids
+
+logger = logging.getLogger(__name__)
+IMPORT = "import"
+STAGE_ROWS = 20_000
+MERGE_ROWS = 10_000
+SCORE_LEADS = 10_000
+SAMPLE_ROWS = 200
+MAX_NEW_TAGS = 200
+
+
+class ImportRefused(Exception):
+    """What was asked for cannot be done; the message says what, and how to mend it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewRow:
+    """A row as it would land."""
+
+    line: int
+    address: str
+    unit: str
+    city: str
+    state: str
+    zip: str
+    owner_name: str
+    mailing: str
+    tags: list[str]
+    problem: str
+
+
+def stored_path(batch: ImportBatch) -> Path:
+    return Path(settings.UPLOAD_DIR) / batch.stored_as
+
+
+def receive_file(
+    *,
+    content: IO[bytes] | Iterable[bytes],
+    name: str,
+    at: dt.datetime,
+    by: User | None,
+    source: str = "",
+    place: str = "",
+    on_duplicate: str = "fill",
+    unknown_tags: str = "create",
+    tag_ids: Sequence[int] = (),
+    tag_names: Sequence[str] = (),
+    overrides: Mapping[str, str] | None = None,
+    encoding: str = "",
+    delimiter: str = "",
+    require_address: bool = True,
+) -> ImportBatch:
+    """Store a file with its SHA-256, see how it is to be read, and keep what was asked as a draft.
+
+    Raises UnusableFile, MappingError or ImportRefused; then nothing is kept.
+    """
+    overrides = overrides or {}
+    city, state = _place(place)
+    if on_duplicate not in ImportBatch.OnDuplicate.values:
+        raise ImportRefused(
+            f"The duplicate rule {on_duplicate!r} is not known; choose fill, overwrite or skip."
+        )
+    if unknown_tags not in ImportBatch.UnknownTags.values:
+        raise ImportRefused(
+            f"The rule for unknown tags {unknown_tags!r} is not known; choose create or reject."
+        )
+    path, sha256, size = _store(content, name)
+    try:
+        by_number = any(column.strip().lstrip("#").isdigit() for column in overrides.values())
+        layout = inspect_file(
+            path,
+            max_bytes=settings.IMPORT_MAX_BYTES,
+            encoding=encoding or None,
+            delimiter=delimiter or None,
+            mapped_by_number=by_number,
+        )
+        sample = _sample(path, layout)
+        mapping = apply_overrides(suggest_mapping(layout.columns, sample), overrides, layout.columns)
+        if require_address:
+            check_address(mapping, layout.columns, sample, explicit=frozenset(overrides))
+        with transaction.atomic():
+            return ImportBatch.objects.create(
+                name=Path(name).name[:255] or "list",
+                sha256=sha256,
+                size=size,
+                stored_as=path.name,
+                source=(source.strip() or Path(name).stem)[:100],
+                default_city=city,
+                default_state=state,
+                on_duplicate=on_duplicate,
+                unknown_tags=unknown_tags,
+                tag_ids=_tags_for_file(tag_ids, tag_names, unknown_tags, by),
+                layout=layout.to_dict(),
+                mapping=mapping.to_dict(),
+                notes=list(layout.notes),
+                created_at=at,
+            )
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _place(text: str) -> tuple[str, str]:
+    if not text.strip():
+        return "", ""
+    try:
+        return default_place(text)
+    except ValueError as error:
+        raise ImportRefused(str(error)) from error
+
+
+def _store(content: IO[bytes] | Iterable[bytes], name: str) -> tuple[Path, str, int]:
+    """Write the bytes to the upload directory, no further than the size limit."""
+    directory = Path(settings.UPLOAD_DIR)
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{uuid.uuid4().hex}{Path(name).suffix[:10]}"
+    digest, size = hashlib.sha256(), 0
+    chunks: Iterator[bytes] = (
+        iter(lambda: content.read(1 << 20), b"") if hasattr(content, "read") else iter(content)
+    )
+    try:
+        with path.open("wb") as file:
+            for chunk in chunks:
+                size += len(chunk)
+                if size > settings.IMPORT_MAX_BYTES:
+                    raise UnusableFile(
+                        f"The file is larger than {settings.IMPORT_MAX_BYTES // 1024**2:,} MB, the limit here; "
+                        "split it, or raise LEADSCORE_IMPORT_MAX_MB."
+                    )
+                digest.update(chunk)
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path, digest.hexdigest(), size
+
+
+def _sample(path: Path, layout: Layout) -> list[list[str]]:
+    rows = (row.cells for row in read_rows(path, layout) if not row.problem and not row.is_blank)
+    return list(islice(rows, SAMPLE_ROWS))
+
+
+def _tags_for_file(
+    tag_ids: Sequence[int], names: Sequence[str], unknown_tags: str, by: User | None
+) -> list[int]:
+    """Ids of the tags chosen for the whole file; unknown ids are refused, unknown names as the person chose."""
+    known = set(Tag.objects.filter(pk__in=[i for i in tag_ids if 0 < i < 2**63]).values_list("pk", flat=True))
+    if missing := [str(tag_id) for tag_id in tag_ids if tag_id not in known]:
+        raise ImportRefused(f"No tag has the id {', '.join(missing)}.")
+    ids = dict.fromkeys(tag_ids)
+    found = find_tag_ids(names)
+    for name in names:
+        tag_id = found.get(fold_name(name))
+        if tag_id is None:
+            if not fold_name(name):
+                raise ImportRefused(f"The tag name {name!r} has no letter or digit.")
+            if unknown_tags == ImportBatch.UnknownTags.REJECT:
+                raise ImportRefused(
+                    f"No tag is named {name!r}; create it first, or let the import create unknown tags."
+                )
+            tag_id = create_unreviewed_tag(name=name, by=by).pk
+        ids[tag_id] = None
+    return list(ids)
+
+
+def remap_batch(*, batch: ImportBatch, columns: Mapping[str, int]) -> ImportBatch:
+    """Set which column (1-based; 0 = none) feeds each field of a draft. Raises MappingError or UnusableFile."""
+    layout = Layout.from_dict(batch.layout)
+    blank = ColumnMapping(fields={}, extra=tuple(range(len(layout.columns))))
+    wanted = {field: f"#{number}" for field, number in columns.items() if number}
+    mapping = apply_overrides(blank, wanted, layout.columns)
+    check_address(mapping, layout.columns, _sample(stored_path(batch), layout), explicit=frozenset(wanted))
+    ImportBatch.objects.filter(pk=batch.pk, status=ImportBatch.Status.DRAFT).update(mapping=mapping.to_dict())
+    batch.refresh_from_db()
+    return batch
+
+
+def _cleaner(batch: ImportBatch, layout: Layout, find_tag: Any) -> RowCleaner:
+    return RowCleaner(
+        columns=layout.columns,
+        fields=ColumnMapping.from_dict(batch.mapping).fields,
+        defaults=Defaults(
+            source=batch.source,
+            city=batch.default_city,
+            state=batch.default_state,
+            tag_ids=tuple(batch.tag_ids),
+        ),
+        find_tag=find_tag,
+    )
+
+
+def preview_batch(*, batch: ImportBatch, count: int = 20) -> list[PreviewRow]:
+    """The first rows as they would land; nothing is written."""
+    layout = Layout.from_dict(batch.layout)
+    names: list[str] = []
+
+    def note_name(name: str) -> int:
+        names.append(name)
+        return -len(names)
+
+    cleaner = _cleaner(batch, layout, note_name)
+    labels = dict(Tag.objects.filter(pk__in=batch.tag_ids).values_list("pk", "name"))
+    preview = []
+    for raw in islice((raw for raw in read_rows(stored_path(batch), layout) if not raw.is_blank), count):
+        row = cleaner.clean(raw)
+        mailing = ", ".join(
+            filter(
+                None,
+                (
+                    f"{row.mailing_address} {row.mailing_unit}".strip(),
+                    row.mailing_city,
+                    f"{row.mailing_state} {row.mailing_zip}".strip(),
+                ),
+            )
+        )
+        preview.append(
+            PreviewRow(
+                line=row.line,
+                address=row.address or (f"Parcel {row.parcel_number}" if row.parcel_number else ""),
+                unit=row.unit,
+                city=row.city,
+                state=row.state,
+                zip=row.zip,
+                owner_name=row.owner_name,
+                mailing=mailing,
+                tags=[labels[i] if i > 0 else names[-i - 1] for i in row.tag_ids],
+                problem=row.problem,
+            )
+        )
+    return preview
+
+
+def start_import(*, batch: ImportBatch, at: dt.datetime, by: User | None, announce: bool = True) -> Job:
+    """Queue the import of a draft; a batch that was started already answers with its job."""
+    with transaction.atomic():
+        batch = ImportBatch.objects.select_for_update().get(pk=batch.pk)
+        if batch.job is not None:
+            return batch.job
+        job = start_job(
+            kind=IMPORT,
+            key=str(batch.pk),
+            title=f"Import {batch.name}"[:200],
+            at=at,
+            params={"batch": batch.pk},
+            by=by,
+            announce=announce,
+        )
+        batch.job, batch.status = job, ImportBatch.Status.STARTED
+        batch.save(update_fields=["job", "status"])
+    return job
+
+
+def discard_batch(*, batch: ImportBatch) -> None:
+    """Forget a draft and its file."""
+    if ImportBatch.objects.filter(pk=batch.pk, status=ImportBatch.Status.DRAFT).delete()[0]:
+        stored_path(batch).unlink(missing_ok=True)
+
+
+class _TagFinder:
+    """Tag ids by name while a file is staged; makes unknown tags, or rejects them, as the person chose."""
+
+    def __init__(self, batch: ImportBatch, by: User | None) -> None:
+        self.creates = batch.unknown_tags == ImportBatch.UnknownTags.CREATE
+        self.by = by
+        self.known: dict[str, int | None] = {}
+        self.made: list[int] = []
+
+    def __call__(self, name: str) -> int | None:
+        key = fold_name(name)
+        if key not in self.known:
+            self.known[key] = find_tag_ids([name]).get(key) or (self._make(name) if self.creates else None)
+        return self.known[key]
+
+    def _make(self, name: str) -> int:
+        if len(self.made) >= MAX_NEW_TAGS:
+            raise JobRefused(
+                f"The tags column holds more than {MAX_NEW_TAGS} unknown names, such as {name[:40]!r}; is it the right "
+                "column? Nothing was imported. Choose another column, or create the tags first."
+            )
+        tag = create_unreviewed_tag(name=name, by=self.by)
+        self.made.append(tag.pk)
+        return tag.pk
+
+
+def run_import(run: JobRun) -> dict[str, Any]:
+    """Stage, resolve keys, merge range by range, score. Killed anywhere, it goes on after the last chunk."""
+    batch = ImportBatch.objects.get(pk=run.job.params["batch"])
+    is_merging = run.cursor.get("stage") in {"merge", "score"}
+    if not is_merging or (run.cursor["stage"] == "merge" and sql.count_staged(batch.pk) != batch.staged):
+        _stage(run, batch)
+        batch.refresh_from_db()
+    if run.cursor["stage"] == "merge":
+        _merge(run, batch)
+    _score(run, batch)
+    result = _finish(run, batch)
+    stored_path(batch).unlink(missing_ok=True)
+    return result
+
+
+def _stage(run: JobRun, batch: ImportBatch) -> None:
+    """Read, clean and COPY the whole file, then give every row its key."""
+    path = stored_path(batch)
+    if not path.exists():
+        raise JobRefused("The uploaded file is gone from the server; upload it again.")
+    layout = Layout.from_dict(batch.layout)
+    finder = _TagFinder(batch, run.job.created_by)
+    cleaner = _cleaner(batch, layout, finder)
+    merged_upto = run.cursor.get("line", 0)
+    with run.chunk():
+        sql.drop_orphans(ImportBatch.objects.filter(job__status__in=Job.LIVE).values_list("pk", flat=True))
+        sql.make_staging(batch.pk)
+        run.stage, run.done, run.total = "Reading rows", 0, 3 * _estimate_rows(path, layout)
+        run.cursor = {"stage": "read", "line": merged_upto}
+    raws = read_rows(path, layout)
+    staged = blank = 0
+    while rows := list(islice(raws, STAGE_ROWS)):
+        filled = [raw for raw in rows if not raw.is_blank]
+        with run.chunk():
+            sql.copy_rows(batch.pk, map(cleaner.clean, filled))
+            staged, blank = staged + len(filled), blank + len(rows) - len(filled)
+            run.done = staged + blank
+            run.total = max(run.total, 3 * run.done)
+    with run.chunk():
+        run.stage = "Matching properties"
+    with run.chunk():
+        sql.resolve_keys(batch.pk)
+        new_tags = sorted({*batch.new_tag_ids, *finder.made})
+        ImportBatch.objects.filter(pk=batch.pk).update(
+            staged=staged, rows=staged, blank=blank, new_tag_ids=new_tags
+        )
+        run.stage, run.done, run.total = "Merging rows", staged, 3 * staged
+        run.cursor = {"stage": "merge", "line": merged_upto}
+
+
+def _estimate_rows(path: Path, layout: Layout) -> int:
+    """About how many rows the file has, for the bar only."""
+    lines = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            lines += block.count(b"\n") or block.count(b"\r")
+    return max(lines, 1)
+
+
+def _merge(run: JobRun, batch: ImportBatch) -> None:
+    while (last := sql.next_line(batch.pk, after=run.cursor["line"], rows=MERGE_ROWS)) is not None:
+        with run.chunk():
+            counts = sql.merge_range(
+                batch.pk,
+                after=run.cursor["line"],
+                last=last,
+                at=run.as_of,
+                on_duplicate=batch.on_duplicate,
+            )
+            ImportBatch.objects.filter(pk=batch.pk).update(
+                **{outcome: F(outcome) + count for outcome, count in counts.items()}
+            )
+            run.done = min(run.done + sum(counts.values()), 2 * batch.staged)
+            run.cursor = {"stage": "merge", "line": last}
+    with run.chunk():
+        run.stage, run.cursor = "Scoring leads", {"stage": "score", "line": run.cursor["line"]}
+
+
+def _score(run: JobRun, batch: ImportBatch) -> None:
+    due = scores.count_due(at=run.as_of)
+    left = run.total - run.done
+    scored, start = 0, run.done
+    while ids := scores.due_ids(at=run.as_of, limit=SCORE_LEADS):
+        with run.chunk():
+            scored += scores.score_leads(lead_ids=ids, at=run.as_of).leads
+            run.done = start + min(left, left * scored // max(due, 1))
+
+
+def _finish(run: JobRun, batch: ImportBatch) -> dict[str, Any]:
+    with run.chunk():
+        pass
+    with transaction.atomic():
+        ImportBatch.objects.filter(pk=batch.pk).update(status=ImportBatch.Status.SUCCEEDED)
+        batch.refresh_from_db()
+        sql.drop_staging(batch.pk)
+        started = run.job.started_at or run.job.created_at
+        result = {
+            "rows": batch.rows,
+            "created": batch.created,
+            "updated": batch.updated,
+            "unchanged": batch.unchanged,
+            "rejected": batch.rejected,
+            "blank": batch.blank,
+            "new_tags": list(
+                Tag.objects.filter(pk__in=batch.new_tag_ids).order_by("name").values_list("name", flat=True)
+            ),
+            "seconds": round((timezone.now() - started).total_seconds(), 3),
+        }
+        run.finish(result)
+    return result

@@ -1,0 +1,393 @@
+"""Set-based import: staging by COPY, identity over the whole file, merge by ranges. Each says its effect and index.
+
+One file, one pair of unlogged tables: `import_staged_ID` holds the cleaned rows in file order, `import_keyed_ID` the
+same rows with the key each one lands on. A crash of PostgreSQL empties them, and the job stages again.
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import connection
+from psycopg import sql
+
+from imports.rows import COLUMNS, CleanRow
+from leads.models import Lead
+
+# Field of a Lead -> the field it belongs to: a co-owner of another owner, or the city of another mailing address,
+# must not fill a blank.
+ANCHORS: dict[str, str | None] = {
+    "unit": None,
+    "city": None,
+    "state": None,
+    "zip": None,
+    "plus4": None,
+    "county": None,
+    "raw_address": None,
+    "parcel_number": None,
+    "owner_name": None,
+    "co_owner": "owner_name",
+    "mailing_address": None,
+    "mailing_unit": "mailing_address",
+    "mailing_city": "mailing_address",
+    "mailing_state": "mailing_address",
+    "mailing_zip": "mailing_address",
+    "raw_mailing": "mailing_address",
+    "phone": None,
+    "email": None,
+}
+FIELDS = tuple(ANCHORS)
+_TYPES = {
+    "line": "integer",
+    "has_house_number": "boolean",
+    "is_address_parsed": "boolean",
+    "is_place_unknown": "boolean",
+    "tag_ids": "bigint[]",
+    "asserted_at": "timestamptz",
+    "extra": "jsonb",
+}
+MERGE_LOCK = 7_201_101  # one merge at a time over all imports: two files may bring the same new property
+
+
+def _staged(batch_id: int) -> sql.Identifier:
+    return sql.Identifier(f"import_staged_{int(batch_id)}")
+
+
+def _keyed(batch_id: int) -> sql.Identifier:
+    return sql.Identifier(f"import_keyed_{int(batch_id)}")
+
+
+def _run(
+    statement: str, batch_id: int, params: dict[str, Any] | None = None, **parts: sql.Composable
+) -> list[Any]:
+    """Run one statement with the batch's table names composed and its values bound; rows, if it has any."""
+    composed = sql.SQL(statement).format(staged=_staged(batch_id), keyed=_keyed(batch_id), **parts)
+    with connection.cursor() as cursor:
+        cursor.execute(composed, params)
+        return cursor.fetchall() if cursor.description else []
+
+
+def make_staging(batch_id: int) -> None:
+    """An empty staging table for the batch, whatever was there before."""
+    drop_staging(batch_id)
+    columns = sql.SQL(", ").join(
+        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(_TYPES.get(name, "text"))) for name in COLUMNS
+    )
+    _run("CREATE UNLOGGED TABLE {staged} ({columns})", batch_id, columns=columns)
+
+
+def drop_staging(batch_id: int) -> None:
+    _run("DROP TABLE IF EXISTS {staged}", batch_id)
+    _run("DROP TABLE IF EXISTS {keyed}", batch_id)
+
+
+def count_staged(batch_id: int) -> int:
+    """Rows in the staging table; -1 when it is gone."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s)", [f"import_keyed_{int(batch_id)}"])
+        if cursor.fetchone()[0] is None:
+            return -1
+    return int(_run("SELECT count(*) FROM {keyed}", batch_id)[0][0])
+
+
+def copy_rows(batch_id: int, rows: Iterable[CleanRow]) -> None:
+    """COPY cleaned rows into staging."""
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        _staged(batch_id), sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
+    )
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(
+                [list(row.tag_ids) if name == "tag_ids" else getattr(row, name) for name in COLUMNS]
+            )
+
+
+def resolve_keys(batch_id: int) -> None:
+    """Effect: import_keyed_ID, each row with the `key` of the lead it lands on and that key's first line.
+
+    A row without ZIP takes the one ZIP that leads or this file know for its line, unit, city and state. A row with
+    ZIP may meet the lead that an earlier list left without one; `new_key` is then the better key. Parcels tell
+    apart what an address alone does not. Index: lead_by_place, lead_unique_address_key.
+    """
+    _run("ANALYZE {staged}", batch_id)
+    if _run("SELECT EXISTS (SELECT 1 FROM {staged} WHERE zip = '' AND city <> '' AND state <> '')", batch_id)[
+        0
+    ][0]:
+        _run(_TAKE_KNOWN_ZIP, batch_id)
+    _run(_LAND, batch_id)
+    _run("CREATE INDEX ON {keyed} (first_line)", batch_id)
+    _run("ANALYZE {keyed}", batch_id)
+
+
+_TAKE_KNOWN_ZIP = """
+    UPDATE {staged} row SET zip = known.zip, place = known.zip
+    FROM (
+        SELECT key_stem, city, state, min(zip) AS zip FROM (
+            SELECT wanted.key_stem, wanted.city, wanted.state, lead.zip
+            FROM (SELECT DISTINCT key_stem, address, city, state FROM {staged}
+                  WHERE zip = '' AND city <> '' AND state <> '') wanted
+            JOIN leads_lead lead ON lead.address = wanted.address AND lead.state = wanted.state
+                AND lead.city = wanted.city AND lead.zip <> '' AND starts_with(lead.address_key, wanted.key_stem)
+            UNION
+            SELECT key_stem, city, state, zip FROM {staged} WHERE zip <> '' AND city <> '' AND state <> ''
+        ) either
+        GROUP BY key_stem, city, state HAVING min(zip) = max(zip)
+    ) known
+    WHERE row.zip = '' AND (row.key_stem, row.city, row.state) = (known.key_stem, known.city, known.state)
+"""
+
+_LAND = """
+    CREATE UNLOGGED TABLE {keyed} AS
+    WITH several AS (
+        SELECT key_stem, place FROM {staged}
+        WHERE parcel_number <> '' AND unit = '' AND problem = ''
+        GROUP BY key_stem, place HAVING min(parcel_number) <> max(parcel_number)
+    ),
+    zipless AS (
+        SELECT row.key_stem, row.city, row.state
+        FROM {staged} row
+        JOIN leads_lead lead ON lead.zip = '' AND lead.address = row.address AND lead.state = row.state
+            AND lead.city = row.city AND starts_with(lead.address_key, row.key_stem)
+        WHERE row.zip <> '' AND row.city <> '' AND row.state <> ''
+        GROUP BY row.key_stem, row.city, row.state HAVING min(row.zip) = max(row.zip)
+    ),
+    candidate AS (
+        SELECT row.*, row.key_stem || row.place AS base, '|PCL ' || nullif(row.parcel_number, '') AS parcel_part,
+               row.key_stem || zipless.city || '|' || zipless.state AS old_base,
+               NOT row.has_house_number OR several.place IS NOT NULL AS is_told_by_parcel
+        FROM {staged} row
+        LEFT JOIN several ON row.unit = '' AND (several.key_stem, several.place) = (row.key_stem, row.place)
+        LEFT JOIN zipless ON row.zip <> ''
+            AND (zipless.key_stem, zipless.city, zipless.state) = (row.key_stem, row.city, row.state)
+    ),
+    landing AS (
+        SELECT row.*,
+            CASE WHEN row.problem <> '' THEN NULL
+                 WHEN parcel_lead.id IS NOT NULL THEN parcel_lead.address_key
+                 WHEN base_lead.parcel_number = row.parcel_number AND row.parcel_number <> '' THEN row.base
+                 WHEN old_parcel_lead.id IS NOT NULL THEN old_parcel_lead.address_key
+                 WHEN old_lead.parcel_number = row.parcel_number AND row.parcel_number <> '' THEN row.old_base
+                 WHEN row.parcel_part IS NOT NULL AND row.is_told_by_parcel THEN row.base || row.parcel_part
+                 WHEN base_lead.id IS NULL AND old_lead.id IS NOT NULL THEN row.old_base
+                 ELSE row.base END AS key
+        FROM candidate row
+        LEFT JOIN leads_lead base_lead ON base_lead.address_key = row.base
+        LEFT JOIN leads_lead parcel_lead ON parcel_lead.address_key = row.base || row.parcel_part
+        LEFT JOIN leads_lead old_lead ON old_lead.address_key = row.old_base
+        LEFT JOIN leads_lead old_parcel_lead ON old_parcel_lead.address_key = row.old_base || row.parcel_part
+    )
+    SELECT landing.*,
+           CASE WHEN starts_with(key, old_base) THEN base || substr(key, length(old_base) + 1) ELSE key END AS new_key,
+           min(line) OVER same AS first_line, count(*) OVER same AS group_size
+    FROM landing
+    WINDOW same AS (PARTITION BY coalesce(key, 'line ' || line))
+    ORDER BY first_line, line
+"""
+
+
+def drop_orphans(live_batch_ids: Iterable[int]) -> None:
+    """Drop the staging tables of imports that ended without doing so themselves."""
+    live = set(live_batch_ids)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE tablename ~ '^import_(staged|keyed)_[0-9]+$'")
+        orphans = {int(name.rpartition("_")[2]) for (name,) in cursor.fetchall()} - live
+    for batch_id in orphans:
+        drop_staging(batch_id)
+
+
+def next_line(batch_id: int, *, after: int, rows: int) -> int | None:
+    """Last first-line of the next range of about `rows` rows; None when none is left. Index: keyed (first_line)."""
+    found = _run(
+        "SELECT max(first_line) FROM (SELECT first_line FROM {keyed} WHERE first_line > %(after)s "
+        "ORDER BY first_line LIMIT %(rows)s) slice",
+        batch_id,
+        {"after": after, "rows": rows},
+    )
+    return None if found[0][0] is None else int(found[0][0])
+
+
+def _fold(name: str, order: str) -> str:
+    """Aggregate of one field over the rows of a key: its first non-blank value in the given order of lines."""
+    anchor = ANCHORS[name]
+    guard = f" AND (r.{anchor} = '' OR r.{anchor} = a.{anchor})" if anchor else ""
+    return f"coalesce((array_agg(r.{name} ORDER BY r.line {order}) FILTER (WHERE r.{name} <> ''{guard}))[1], '') AS {name}"
+
+
+def _folded_sql(on_duplicate: str) -> str:
+    """Rows of the range as one row a key: alone as they are, several folded in file order."""
+    names = ", ".join(FIELDS)
+    single = (
+        f"SELECT first_line, key, new_key, address, is_address_parsed, is_place_unknown, {names} FROM landed "
+    )
+    if on_duplicate == "skip":
+        return f"{single} WHERE line = first_line"
+    order = "DESC" if on_duplicate == "overwrite" else "ASC"
+    anchors = sorted({anchor for anchor in ANCHORS.values() if anchor})
+    chosen = ", ".join(
+        f"coalesce((array_agg({a} ORDER BY line {order}) FILTER (WHERE {a} <> ''))[1], '') AS {a}"
+        for a in anchors
+    )
+    return f"""
+        {single} WHERE group_size = 1
+        UNION ALL
+        SELECT r.first_line, min(r.key), min(r.new_key), min(r.address), bool_and(r.is_address_parsed),
+               bool_and(r.is_place_unknown), {", ".join(_fold(name, order) for name in FIELDS)}
+        FROM landed r
+        JOIN (SELECT first_line, {chosen} FROM landed WHERE group_size > 1 GROUP BY first_line) a USING (first_line)
+        WHERE r.group_size > 1 GROUP BY r.first_line
+    """
+
+
+def _merged(name: str, on_duplicate: str) -> str:
+    """What the lead's field becomes; a blank never clears."""
+    if on_duplicate == "skip":
+        return f"lead.{name}"
+    if on_duplicate == "overwrite":
+        return f"coalesce(nullif(f.{name}, ''), lead.{name})"
+    anchor = ANCHORS[name]
+    fill = f"coalesce(nullif(lead.{name}, ''), f.{name})"
+    if anchor is None:
+        return fill
+    return f"CASE WHEN f.{anchor} = '' OR lead.{anchor} IN ('', f.{anchor}) THEN {fill} ELSE lead.{name} END"
+
+
+def _chunk_sql(on_duplicate: str) -> str:
+    merged = ", ".join(
+        f"CASE WHEN lead.id IS NULL THEN f.{name} ELSE {_merged(name, on_duplicate)} END AS {name}"
+        for name in FIELDS
+    )
+    new_row = ", ".join(f"m.{name}" for name in FIELDS)
+    old_row = ", ".join(f"m.old_{name}" for name in FIELDS)
+    old = ", ".join(f"lead.{name} AS old_{name}" for name in FIELDS)
+    before = ", ".join(
+        f"'{name}', CASE WHEN m.{name} <> m.old_{name} THEN m.old_{name} END" for name in FIELDS
+    )
+    return f"""
+        CREATE TEMPORARY TABLE import_chunk ON COMMIT DROP AS
+        WITH landed AS (
+            SELECT * FROM {{keyed}} WHERE first_line > %(after)s AND first_line <= %(last)s AND problem = ''
+        ),
+        folded AS ({_folded_sql(on_duplicate)}),
+        merged AS (
+            SELECT f.first_line, f.key, f.new_key, f.address, f.is_address_parsed, f.is_place_unknown,
+                   lead.id AS old_id, {merged}, {old}
+            FROM folded f LEFT JOIN leads_lead lead ON lead.address_key = f.key
+            ORDER BY f.first_line
+        )
+        SELECT m.*, coalesce(m.old_id, nextval('leads_lead_id_seq')) AS lead_id, m.old_id IS NULL AS is_new,
+               m.old_id IS NOT NULL AND ROW({new_row}) IS DISTINCT FROM ROW({old_row}) AS is_changed,
+               CASE WHEN m.old_id IS NOT NULL AND ROW({new_row}) IS DISTINCT FROM ROW({old_row})
+                    THEN jsonb_strip_nulls(jsonb_build_object({before})) END AS before,
+               NULL::jsonb AS before_tags
+        FROM merged m
+    """
+
+
+_INSERT_LEADS = f"""
+    INSERT INTO leads_lead (id, address_key, address, is_address_parsed, is_place_unknown, {", ".join(FIELDS)},
+                            score, rescore_at, rescore_cause, score_revision, created_at, updated_at)
+    SELECT lead_id, new_key, address, is_address_parsed, is_place_unknown, {", ".join(FIELDS)},
+           0, %(at)s, %(cause)s, 1, %(at)s, %(at)s
+    FROM import_chunk WHERE is_new ORDER BY lead_id
+"""
+
+# A date older than the clock is evidence only. On a live clock the tag's policy decides; after expiry or removal the
+# date starts a new one. Index: leadtag_unique.
+_ASSERT_TAGS = """
+    WITH asserted AS (
+        SELECT chunk.lead_id, tag_id,
+               coalesce((array_agg(row.asserted_at ORDER BY row.line {order})
+                         FILTER (WHERE row.asserted_at IS NOT NULL))[1], %(at)s) AS asserted_at
+        FROM {keyed} row JOIN import_chunk chunk USING (first_line), unnest(row.tag_ids) tag_id
+        WHERE row.first_line > %(after)s AND row.first_line <= %(last)s
+        GROUP BY chunk.lead_id, tag_id
+    ),
+    written AS (
+        INSERT INTO tags_leadtag AS lt (lead_id, tag_id, assigned_at, expiration_at, is_expired)
+        SELECT lead_id, tag_id, asserted_at, asserted_at + make_interval(hours => 24 * tag.expiration_days), false
+        FROM asserted JOIN tags_tag tag ON tag.id = tag_id
+        ORDER BY lead_id, tag_id
+        ON CONFLICT (lead_id, tag_id) DO UPDATE
+        SET assigned_at = excluded.assigned_at, expiration_at = excluded.expiration_at,
+            is_expired = false, removed_at = NULL
+        WHERE excluded.assigned_at > lt.assigned_at AND CASE
+            WHEN lt.removed_at IS NOT NULL THEN excluded.assigned_at > lt.removed_at
+            WHEN lt.expiration_at <= excluded.assigned_at THEN true
+            ELSE (SELECT reassertion = 'restart' FROM tags_tag WHERE id = lt.tag_id) END
+        RETURNING lt.lead_id, lt.tag_id, old.assigned_at, old.expiration_at, old.is_expired, old.removed_at
+    )
+    UPDATE import_chunk chunk SET before_tags = touched.before
+    FROM (SELECT lead_id, jsonb_object_agg(tag_id::text, CASE WHEN assigned_at IS NOT NULL THEN jsonb_build_object(
+              'assigned_at', assigned_at, 'expiration_at', expiration_at, 'is_expired', is_expired,
+              'removed_at', removed_at) ELSE '{{}}'::jsonb END) AS before
+          FROM written GROUP BY lead_id) touched
+    WHERE chunk.lead_id = touched.lead_id
+"""
+
+_UPDATE_LEADS = f"""
+    UPDATE leads_lead lead
+    SET address_key = CASE WHEN chunk.zip <> '' THEN chunk.new_key ELSE lead.address_key END,
+        {", ".join(f"{name} = chunk.{name}" for name in FIELDS)},
+        is_place_unknown = lead.is_place_unknown AND chunk.is_place_unknown,
+        updated_at = CASE WHEN chunk.is_changed THEN %(at)s ELSE lead.updated_at END,
+        rescore_at = CASE WHEN chunk.before_tags IS NULL THEN lead.rescore_at
+                          ELSE least(coalesce(lead.rescore_at, %(at)s), %(at)s) END,
+        rescore_cause = CASE WHEN chunk.before_tags IS NULL THEN lead.rescore_cause
+                             ELSE least(coalesce(lead.rescore_cause, %(cause)s), %(cause)s) END,
+        score_revision = lead.score_revision + (chunk.before_tags IS NOT NULL)::int
+    FROM import_chunk chunk
+    WHERE lead.id = chunk.old_id AND (chunk.is_changed OR chunk.before_tags IS NOT NULL)
+"""
+
+_INDEX_TEXT = """
+    INSERT INTO leads_leadsearch AS search (lead_id, text)
+    SELECT lead_id, lower(concat_ws(' ', address, nullif(unit, ''), nullif(city, ''), nullif(state, ''),
+                                    nullif(zip, ''), nullif(owner_name, ''), nullif(co_owner, ''),
+                                    nullif(parcel_number, '')))
+    FROM import_chunk WHERE is_new OR is_changed
+    ON CONFLICT (lead_id) DO UPDATE SET text = excluded.text WHERE search.text <> excluded.text
+"""
+
+_RECORD_ROWS = """
+    WITH recorded AS (
+        INSERT INTO imports_importrow (batch_id, line, lead_id, outcome, reason, tag_ids, asserted_at, before, extra)
+        SELECT %(batch)s, row.line, chunk.lead_id,
+               CASE WHEN row.problem <> '' THEN 'rejected'
+                    WHEN row.line > row.first_line THEN 'unchanged'
+                    WHEN chunk.is_new THEN 'created'
+                    WHEN chunk.is_changed OR chunk.before_tags IS NOT NULL THEN 'updated'
+                    ELSE 'unchanged' END,
+               row.problem, coalesce(row.tag_ids, ARRAY[]::bigint[]),
+               CASE WHEN row.problem = '' THEN coalesce(row.asserted_at, %(at)s) END,
+               CASE WHEN row.line = row.first_line AND NOT chunk.is_new
+                         AND (chunk.before IS NOT NULL OR chunk.before_tags IS NOT NULL)
+                    THEN jsonb_strip_nulls(jsonb_build_object('fields', chunk.before, 'tags', chunk.before_tags)) END,
+               row.extra
+        FROM {keyed} row LEFT JOIN import_chunk chunk USING (first_line)
+        WHERE row.first_line > %(after)s AND row.first_line <= %(last)s
+        ORDER BY row.line
+        RETURNING outcome
+    )
+    SELECT outcome, count(*) FROM recorded GROUP BY outcome
+"""
+
+
+def merge_range(
+    batch_id: int, *, after: int, last: int, at: dt.datetime, on_duplicate: str
+) -> dict[str, int]:
+    """Effect: the keys whose first line lies in (after, last] become leads, tags and evidence; counts by outcome.
+
+    Leads whose tags or clocks changed are due. Run it in one transaction. Index: keyed (first_line),
+    lead_unique_address_key, leadtag_unique.
+    """
+    params = {"batch": batch_id, "after": after, "last": last, "at": at, "cause": int(Lead.Cause.IMPORT)}
+    order = sql.SQL("DESC" if on_duplicate == "overwrite" else "ASC")
+    _run("SELECT pg_advisory_xact_lock(%(lock)s)", batch_id, {"lock": MERGE_LOCK})
+    _run(_chunk_sql(on_duplicate), batch_id, params)
+    _run(_INSERT_LEADS, batch_id, params)
+    _run(_ASSERT_TAGS, batch_id, params, order=order)
+    _run(_UPDATE_LEADS, batch_id, params)
+    _run(_INDEX_TEXT, batch_id, params)
+    counts = dict(_run(_RECORD_ROWS, batch_id, params))
+    _run("DROP TABLE import_chunk", batch_id)
+    return counts

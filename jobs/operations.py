@@ -1,0 +1,196 @@
+"""Writes: make, announce, claim, run, cancel and retry jobs."""
+
+import datetime as dt
+import logging
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import RedisError
+
+from accounts.models import User
+from jobs.models import STALE_AFTER, Job
+from jobs.registry import handler_for
+from jobs.runs import JobLost, JobRefused, JobRun, heartbeat, is_dead_here, worker_identity
+
+logger = logging.getLogger(__name__)
+MAX_ATTEMPTS = 10
+ANNOUNCE_AGAIN_AFTER = dt.timedelta(seconds=60)
+
+
+def start_job(
+    *,
+    kind: str,
+    title: str,
+    at: dt.datetime,
+    params: dict[str, Any] | None = None,
+    key: str | None = None,
+    by: User | AnonymousUser | None = None,
+    announce: bool = True,
+) -> Job:
+    """Make a queued job and wake a worker when the transaction commits.
+
+    With a `key`, a live job of the same kind and key is returned instead of a second one (single flight).
+    """
+    person = by if isinstance(by, User) else None
+    try:
+        with transaction.atomic():
+            job = Job.objects.create(
+                kind=kind,
+                key=key,
+                title=title,
+                params=params or {},
+                as_of=at,
+                created_at=at,
+                created_by=person,
+            )
+    except IntegrityError:
+        live = Job.objects.live().filter(kind=kind, key=key).first()
+        if live is None:
+            raise
+        return live
+    if announce:
+        transaction.on_commit(lambda: announce_job(job_id=job.pk))
+    return job
+
+
+def announce_job(*, job_id: int) -> None:
+    """Wake a worker; with the broker down the job stays queued and the sweep sends it later."""
+    from jobs.tasks import run
+
+    try:
+        run.delay(job_id)
+    except (BrokerError, RedisError, OSError) as error:
+        logger.warning("job %s stays queued, the broker does not answer: %s", job_id, error)
+        return
+    Job.objects.filter(pk=job_id).update(announced_at=timezone.now())
+
+
+def _claim(job_id: int) -> Job | None:
+    """Take a queued job, or a running one whose worker is dead; None when there is nothing to take."""
+    now = timezone.now()
+    job = Job.objects.filter(pk=job_id).first()
+    if job is None or not job.is_live:
+        return None
+    abandoned = Q(status=Job.Status.RUNNING) & (
+        Q(heartbeat_at__lt=now - STALE_AFTER)
+        | (Q(worker=job.worker, attempt=job.attempt) if is_dead_here(job.worker) else Q(pk__in=[]))
+    )
+    claimed = (
+        Job.objects.filter(pk=job_id)
+        .filter(Q(status=Job.Status.QUEUED) | abandoned)
+        .update(
+            status=Job.Status.RUNNING,
+            attempt=F("attempt") + 1,
+            worker=worker_identity(),
+            heartbeat_at=now,
+            started_at=job.started_at or now,
+        )
+    )
+    return Job.objects.get(pk=job_id) if claimed else None
+
+
+def run_job(*, job_id: int) -> Job | None:
+    """Claim the job and do it in this process; returns it as it ended, or None when it was not ours to do.
+
+    A failure is written on the job, never raised: the job is its own report.
+    """
+    job = _claim(job_id)
+    if job is None:
+        return None
+    if job.attempt > MAX_ATTEMPTS:
+        _end(job, Job.Status.FAILED, f"Given up after {MAX_ATTEMPTS} attempts: the worker died each time.")
+        return Job.objects.get(pk=job_id)
+    logger.info("job %s (%s) attempt %s begins", job.pk, job.title, job.attempt)
+    run = JobRun(job)
+    try:
+        with heartbeat(job):
+            result = handler_for(job.kind)(run)
+            if not Job.objects.filter(pk=job_id, status=Job.Status.SUCCEEDED).exists():
+                with run.chunk():
+                    pass
+                run.finish(result)
+    except JobLost:
+        _cancel_if_asked(job)
+    except JobRefused as refusal:
+        _end(job, Job.Status.FAILED, str(refusal))
+    except OperationalError as error:
+        # The database went away: the work is intact up to the last chunk, so the same job goes on later.
+        logger.warning("job %s interrupted, will be retried: %s", job.pk, error)
+        connection.close()
+        _requeue(job)
+    except Exception as error:
+        logger.exception("job %s failed", job.pk)
+        _end(job, Job.Status.FAILED, f"{type(error).__name__}: {error}")
+    ended = Job.objects.get(pk=job_id)
+    logger.info("job %s (%s) is %s", ended.pk, ended.title, ended.status)
+    return ended
+
+
+def _end(job: Job, status: Job.Status, error: str) -> None:
+    Job.objects.filter(pk=job.pk, attempt=job.attempt, status=Job.Status.RUNNING).update(
+        status=status, error=error, finished_at=timezone.now()
+    )
+
+
+def _requeue(job: Job) -> None:
+    try:
+        Job.objects.filter(pk=job.pk, attempt=job.attempt, status=Job.Status.RUNNING).update(
+            status=Job.Status.QUEUED, announced_at=None
+        )
+    except OperationalError:
+        logger.warning("job %s: the database is away; the sweep will find it by its heartbeat", job.pk)
+
+
+def _cancel_if_asked(job: Job) -> None:
+    Job.objects.filter(
+        pk=job.pk, attempt=job.attempt, status=Job.Status.RUNNING, is_cancel_requested=True
+    ).update(status=Job.Status.CANCELLED, finished_at=timezone.now())
+
+
+def cancel_job(*, job_id: int) -> bool:
+    """Ask a live job to stop at its next chunk; a queued one ends at once. False when it had ended already."""
+    now = timezone.now()
+    if Job.objects.filter(pk=job_id, status=Job.Status.QUEUED).update(
+        status=Job.Status.CANCELLED, is_cancel_requested=True, finished_at=now
+    ):
+        return True
+    return bool(Job.objects.filter(pk=job_id, status=Job.Status.RUNNING).update(is_cancel_requested=True))
+
+
+def abandoned_job_ids() -> list[int]:
+    """Live jobs that nobody works on: queued ones, and running ones whose worker is silent or dead."""
+    now = timezone.now()
+    ids = []
+    for job in Job.objects.live().order_by("pk"):
+        silent = job.heartbeat_at is None or job.heartbeat_at < now - STALE_AFTER
+        if job.status == Job.Status.QUEUED or silent or is_dead_here(job.worker):
+            ids.append(job.pk)
+    return ids
+
+
+def sweep_jobs() -> int:
+    """Announce every job that nobody works on; returns how many. Claims are conditional, so twice is harmless."""
+    now = timezone.now()
+    waiting = Job.objects.filter(pk__in=abandoned_job_ids()).filter(
+        Q(announced_at__isnull=True)
+        | Q(announced_at__lt=now - ANNOUNCE_AGAIN_AFTER)
+        | Q(status=Job.Status.RUNNING)
+    )
+    ids = list(waiting.order_by("pk").values_list("pk", flat=True))
+    for job_id in ids:
+        announce_job(job_id=job_id)
+    return len(ids)
+
+
+def finish_abandoned_jobs() -> list[Job]:
+    """Do, in this process, every job whose own process died: what a killed command left, the next one ends."""
+    ended = []
+    for job in Job.objects.filter(pk__in=abandoned_job_ids(), status=Job.Status.RUNNING).order_by("pk"):
+        finished = run_job(job_id=job.pk)
+        if finished is not None:
+            ended.append(finished)
+    return ended

@@ -1,0 +1,518 @@
+"""Addresses in the one form under which leads are stored, compared and mailed."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from leads.addresses.crf import city_start
+from leads.addresses.places import (
+    normalize_city,
+    normalize_state,
+    normalize_zip,
+    split_city_state_zip,
+    take_state,
+    take_zip,
+)
+from leads.addresses.streets import (
+    Street,
+    find_city,
+    is_legal_description,
+    legal_line,
+    parse_plain_street,
+    parse_street,
+    read_box,
+    read_number,
+    read_rural_route,
+)
+from leads.addresses.tables import (
+    AMBIGUOUS_STATES,
+    DIRECTIONS,
+    NAME_TAKES_NUMBER,
+    PLACEHOLDERS,
+    STRONG_WORDS,
+    SUFFIXES,
+    UNIT_ALONE,
+    UNIT_WORDS,
+)
+from leads.addresses.text import clean, upper
+from leads.addresses.units import has_digit, is_identifier, normalize_unit, unit_key
+
+NORMALISER_VERSION: Final = 1
+"""Part of every address key. Raise it with any change that gives an address another line or unit key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address in USPS form (Publication 28). Every field is ``""`` where unknown."""
+
+    line: str
+    """Delivery line without the unit: "123 N MAIN ST", "PO BOX 12"."""
+    unit: str
+    """"APT 4B", "FL 2", "# 12" where the designator is unknown."""
+    city: str
+    state: str
+    zip: str
+    plus4: str
+    house_number: str
+    """Keeps "1312 1/2", "1109-1121" and "12A"; ``""`` if missing or all zeros."""
+    is_parsed: bool
+    """False where the line is only cleaned text: a legal description, a foreign address, a lone number."""
+
+
+class _Place:
+    """City, state and ZIP found inside a line."""
+
+    __slots__ = ("city", "plus4", "state", "zip")
+
+    def __init__(self) -> None:
+        self.city = self.state = self.zip = self.plus4 = ""
+
+
+_SECOND_ADDRESS: Final = re.compile(
+    r"(?<=[A-Z]) ?(?:/|&|\bAND\b|\bAKA\b|\bA K A\b|\bA/K/A\b)+ ?(?:AKA ?|REAR )?[0-9].*"
+    r"|(?<=[A-Z0-9]) (?:AKA|A/K/A|A K A|DBA|D/B/A)\b.*"
+    r"|(?<=[A-Z]) ?/ ?(?:REAR|LEASING|OFFICE|[A-Z] [A-Z]+$).*"
+)
+_PARENTHESES: Final = re.compile(r"\(([^()]*)\)")
+_CARE_OF: Final = re.compile(
+    r"(?:\bC/[O0]\b|\bC\\O\b|%|\bATTN?\b ?:?|\bATTENTION\b ?:?|\b(?:IN )?CARE OF\b)", re.IGNORECASE
+)
+_SLASH: Final = re.compile(r"(?<=[0-9]) ?/ ?(?=[0-9])")
+_INNER_BOX: Final = re.compile(r"(?<= )(?:P ?O ?B(?:OX|X)?|P ?O ?DRAWER|POST OFFICE BOX) ?(?:# ?|NO )?[0-9][0-9A-Z-]*")
+_COUNTRIES: Final = frozenset({"USA", "US"})
+_DASHED_UNIT: Final = re.compile(r"([0-9]+)-+([0-9]+|[A-Z]{1,2})")
+
+
+def normalize_address(line: str, *, unit: str = "", city: str = "", state: str = "", zip: str = "") -> Address:
+    """Bring a property's address to USPS form.
+
+    `line` may be a street or a whole address in one line. Parts given by themselves win over those found in
+    the line, and what the line repeats of them is taken off it. Never raises; what cannot be read stays as
+    cleaned text with ``is_parsed`` False.
+    """
+    return _normalize(line, unit, city, state, zip, mailing=False)
+
+
+def normalize_mailing(
+    line: str,
+    *,
+    unit: str = "",
+    line2: str = "",
+    city: str = "",
+    state: str = "",
+    zip: str = "",
+    city_state_zip: str = "",
+) -> Address:
+    """Bring a mailing address to USPS form: as `normalize_address`, but a care-of name is left out.
+
+    A PO box wins over a street beside it (mail goes there). `line2` may hold a unit, a second street, a
+    care-of name, or city, state and ZIP. Foreign addresses stay as cleaned text.
+    """
+    plus4 = ""
+    if city_state_zip:
+        found_city, found_state, found_zip, plus4 = split_city_state_zip(city_state_zip)
+        city = city or found_city
+        state = state or found_state
+        if not normalize_zip(zip)[0]:
+            zip = f"{found_zip}-{plus4}" if plus4 else found_zip
+    line, line2 = _without_care_of(line), _without_care_of(line2)
+    if line2:
+        line, unit, city, state, zip = _with_line2(line, line2, unit, city, state, zip)
+    return _normalize(line, unit, city, state, zip, mailing=True)
+
+
+def has_house_number(line: str) -> bool:
+    """Whether a delivery line (cleaned or not) begins with a house number other than zero."""
+    text = clean(line)
+    return bool(text) and not is_legal_description(text) and bool(read_number(text.split())[0])
+
+
+def address_key(line: str, unit: str, place: str) -> str:
+    """The key of a lead: version, delivery line, unit by its identifier, place.
+
+    `line` and `unit` are those of an `Address`; `place` is the caller's choice (ZIP5, CITY|ST, ...).
+    """
+    return f"{NORMALISER_VERSION}|{line}|{unit_key(unit)}|{place}"
+
+
+# ----------------------------------------------------------------------------------------------------------
+
+
+def _normalize(line: str, unit: str, city: str, state: str, zip: str, *, mailing: bool) -> Address:
+    city = normalize_city(city) if city else ""
+    state = normalize_state(state) if state else ""
+    plus4 = ""
+    if zip:
+        zip, plus4 = normalize_zip(zip)
+    if unit:
+        unit = normalize_unit(unit)
+    text = clean(line)
+    words = text.split()
+    if words and (plain := parse_plain_street(words)):
+        return Address(
+            plain.line, unit or plain.unit, city, state, zip, plus4, plain.number, True
+        )
+    place = _Place()
+    street = _read_line(text, city, state, zip, place, mailing=mailing, is_legal=line.lstrip()[:1] == "*")
+    # What is read once must read the same again. Ordinary lines do so at the first look.
+    for _ in range(4):
+        if not street.line or street.line == text:
+            break
+        again = _read_line(street.line, city, state, zip, _Place(), mailing=mailing)
+        if again.line == street.line and not again.unit:
+            break
+        street = Street(again.line, again.number, street.unit or again.unit, again.is_parsed)
+    else:
+        street = Street(text, "", "", False)
+    number = street.number
+    unit = unit or street.unit
+    if "-" in number and unit:
+        street = _without_unit_in_number(street, unit)
+        number = street.number
+    return Address(
+        street.line,
+        unit,
+        city or place.city,
+        state or place.state,
+        zip or place.zip,
+        plus4 if zip else place.plus4,
+        number,
+        street.is_parsed,
+    )
+
+
+def _read_line(
+    text: str, city: str, state: str, zip: str, place: _Place, *, mailing: bool, is_legal: bool = False
+) -> Street:
+    """Read a cleaned line; fills `place` with what it holds of city, state and ZIP."""
+    if text in PLACEHOLDERS:
+        return Street("", "", "", True)
+    if is_legal or is_legal_description(text):
+        line = legal_line(text)
+        return Street(line, "", "", False)
+    unit_inside = ""
+    if "(" in text or ")" in text:
+        text, unit_inside = _without_parentheses(text)
+    if "/" in text or "&" in text or "A" in text and ("AKA" in text or "DBA" in text or " AND " in text):
+        text = _SECOND_ADDRESS.sub("", _SLASH.sub("/", text))
+    if "," in text:
+        words, unit = _read_segments(text, city, state, place, mailing=mailing)
+    else:
+        words, unit = _take_place(text.split(), city, state, zip, place), ""
+    street = _read_street(words, mailing=mailing)
+    unit = " ".join(part for part in (street.unit, unit, unit_inside) if part)
+    if unit != street.unit:
+        street = street._replace(unit=normalize_unit(unit))
+    return street
+
+
+def _read_street(words: list[str], *, mailing: bool) -> Street:
+    if not words:
+        return Street("", "", "", True)
+    if plain := parse_plain_street(words):
+        return plain
+    first = words[0]
+    if first[0] in "PBRHS":
+        text = " ".join(words)
+        if box := read_box(text):
+            rest = box[1].split()
+            if not mailing and len(rest) > 1 and rest[0][0].isdigit():
+                return parse_street(rest)
+            return Street(box[0], "", "", True)
+        if first in _ROUTE_STARTS and (route := read_rural_route(text)):
+            return Street(route[0], "", "", True)
+    if "BOX" in words or "POB" in words:
+        text = " ".join(words)
+        if found := _INNER_BOX.search(text):
+            if mailing and (box := read_box(found[0])):
+                return Street(box[0], "", "", True)
+            words = (text[: found.start()] + text[found.end() :]).split()
+    if (first in UNIT_WORDS or first in ("BSMT", "REAR")) and len(words) > 3:
+        # "#42 233 S WACKER DR", "APT 4 123 MAIN ST"
+        for i in range(1, min(4, len(words) - 1)):
+            if words[i].isdigit() and i > 1 and (words[i + 1][0].isalpha() or words[i + 1][0].isdigit()):
+                street = parse_street(words[i:])
+                unit = normalize_unit(" ".join(words[:i]))
+                return street._replace(unit=f"{unit} {street.unit}".strip())
+    return parse_street(words)
+
+
+_ROUTE_STARTS: Final = frozenset("RR R RURAL RFD RF RD RT RTE ROUTE HC HCR H HIGHWAY STAR".split())
+
+
+def _without_parentheses(text: str) -> tuple[str, str]:
+    """Text without its parentheses, and the unit they held, if any. A wholly bracketed text is unwrapped."""
+    if text.startswith("(") and text.endswith(")") and text.count("(") == 1:
+        return text[1:-1].strip(), ""
+    unit = ""
+    for inside in _PARENTHESES.findall(text):
+        words = inside.split()
+        if words and (words[0] in UNIT_WORDS or words[0] in UNIT_ALONE):
+            unit = unit or inside.strip()
+    text = _PARENTHESES.sub(" ", text)
+    return " ".join(text.replace("(", " ").replace(")", " ").split()), unit
+
+
+def _without_unit_in_number(street: Street, unit: str) -> Street:
+    """Drop a unit repeated behind the house number: "8605-209 N SERVITE DR, Unit 209".
+
+    Short first numbers are left alone: in Queens "34-12" is a house.
+    """
+    found = _DASHED_UNIT.fullmatch(street.number)
+    if not found or unit_key(unit) != found[2].lstrip("0"):
+        return street
+    if found[2].isdigit() and not (len(found[1]) >= 4 and len(found[2]) < len(found[1])):
+        return street
+    return street._replace(line=found[1] + street.line[len(street.number) :], number=found[1])
+
+
+# City, state and ZIP behind a street ----------------------------------------------------------------------
+
+
+def _take_place(words: list[str], city: str, state: str, zip: str, place: _Place) -> list[str]:
+    """Take city, state and ZIP off the end of a line without commas."""
+    size = len(words)
+    if size < 3:
+        return words
+    last = words[-1]
+    if last in SUFFIXES and last not in AMBIGUOUS_STATES or last[0] == "#":
+        return words  # the usual end of a street
+    rest = words
+    if last == "USA":
+        rest = words[:-1]
+        last = rest[-1]
+    zip5 = plus4 = ""
+    taken = 0
+    if last[0].isdigit():
+        zip5, plus4, taken = take_zip(rest)
+        if taken and (len(rest) - taken < 2 or not _can_precede_zip(rest[:-taken])):
+            return words
+        if taken:
+            rest = rest[:-taken]
+    code, size = take_state(rest)
+    if size and len(rest) - size >= 2:
+        before = rest[:-size]
+        if _believe_state(before, rest[-size:], code, bool(taken), city, state):
+            rest = before
+        else:
+            code = ""
+    else:
+        code = ""
+    if not taken and not code:
+        return _take_known_city(words, city) if city else words
+    place.zip, place.plus4, place.state = zip5, plus4, code
+    if city:
+        shorter = _take_known_city(rest, city, certain=True)
+        if len(shorter) < len(rest):
+            return shorter
+    start = find_city(rest)
+    if start is None:
+        start = city_start(rest, f"{code or state} {zip5 or zip}".strip())
+    if start is None or start >= len(rest):
+        return rest
+    place.city = normalize_city(" ".join(rest[start:]))
+    return rest[:start]
+
+
+def _can_precede_zip(words: list[str]) -> bool:
+    """Whether five digits after `words` are a ZIP, and not a door, a box or a road."""
+    before = words[-1]
+    if before in UNIT_WORDS or before in ("NO", "BOX"):
+        return False
+    if before in NAME_TAKES_NUMBER:
+        _, rest = read_number(words)
+        return sum(word not in DIRECTIONS and word not in NAME_TAKES_NUMBER for word in rest) > 0 and not (
+            len(rest) >= 2 and rest[-2] in ("STATE", "COUNTY", "US", "CO", "CNTY", "ST")
+        )
+    return True
+
+
+def _believe_state(
+    before: list[str], words: list[str], code: str, has_zip: bool, city: str, state: str
+) -> bool:
+    """Whether `words`, which spell a state, are one here: "FOREST CT" is a court, "HARTFORD CT" a state."""
+    if city and " ".join(before).endswith(" " + city):
+        return True
+    start = find_city(before)
+    if start is not None and start < len(before):
+        named = before[start:]
+        if not any(has_digit(word) for word in named) and not (
+            code in AMBIGUOUS_STATES and not has_zip and any(w in SUFFIXES for w in named)
+        ):
+            return not city or has_zip or code == state
+        return False
+    if start is not None:  # a street that ends before the state: "MAIN ST MD 21054", but "MAIN ST NE 20002"
+        return has_zip and words[-1] not in DIRECTIONS and "#" not in before
+    # No suffix to go by: common words are not believed.
+    if len(words) > 1 or len(words[0]) > 2 or code in AMBIGUOUS_STATES:
+        return has_zip and len(before) > 3 and code not in AMBIGUOUS_STATES
+    return has_zip or len(before) > 3
+
+
+def _take_known_city(words: list[str], city: str, *, certain: bool = False) -> list[str]:
+    """Take the known city off the end, if a street remains ("20 OLD LEBANON" in Lebanon is a street)."""
+    named = city.split()
+    size = len(named)
+    if len(words) <= size + 1:
+        return words
+    tail = words[-size:]
+    if tail != named and " ".join(tail).replace("SAINT ", "ST ") != city:
+        return words
+    rest = words[:-size]
+    if certain:
+        return rest if len(rest) > 1 else words
+    last = rest[-1]
+    if last in STRONG_WORDS and len(rest) > 2 or last in DIRECTIONS and rest[-2] in SUFFIXES:
+        return rest
+    if len(rest) > 3 and (has_digit(last) or len(last) == 1) and find_city(rest) == len(rest):
+        return rest
+    return words
+
+
+def _read_segments(
+    text: str, city: str, state: str, place: _Place, *, mailing: bool
+) -> tuple[list[str], str]:
+    """Read a line with commas: the words of the street, and the unit found in other segments."""
+    segments = [segment.split() for segment in text.split(",")]
+    head = segments[0]
+    tail = [s for s in segments[1:] if s]
+    if not head and tail and (tail[0][0][0].isdigit() or len(tail) == 1):
+        head, tail = tail[0], tail[1:]
+    if tail and _is_country(tail[-1]):
+        tail.pop()
+    # ZIP and state, from the end.
+    found_zip = found_state = False
+    if tail:
+        last = tail[-1]
+        zip5, plus4, size = take_zip(last)
+        if size:
+            place.zip, place.plus4, found_zip = zip5, plus4, True
+            last = last[:-size]
+            tail[-1:] = [last] if last else []
+        if tail:
+            last = tail[-1]
+            code, size = take_state(last)
+            alone = size == len(last)
+            # "419 MELLON ST, SE" and "12 ELM ST, NE" end in a direction; "..., CLEVELAND, NE" in a state.
+            if size and not (alone and last[-1] in DIRECTIONS and len(tail) == 1 and not found_zip):
+                place.state, found_state = code, True
+                last = last[:-size]
+                tail[-1:] = [last] if last else []
+                if last and not has_digit(last[0]) and last[0] not in UNIT_WORDS:
+                    place.city = normalize_city(" ".join(last))
+                    tail.pop()
+    unit = ""
+    post: list[str] = []
+    box: list[str] = []
+    for i in range(len(tail) - 1, -1, -1):
+        segment = tail[i]
+        first = segment[0]
+        if first in UNIT_WORDS or first in UNIT_ALONE or _is_floor(segment):
+            if len(segment) > 1 or first in UNIT_ALONE or is_identifier(first):
+                unit = f"{' '.join(segment)} {unit}".strip()
+        elif len(segment) == 1 and first in DIRECTIONS:
+            post = segment
+        elif _box_segment(segment):
+            box = segment
+        elif head and not head[0][0].isdigit() and first[0].isdigit() and len(segment) > 1:
+            # A name or a unit before the street: "SUITE 4, 12 MAIN ST".
+            if head[0] in UNIT_WORDS or head[0] in UNIT_ALONE:
+                unit = f"{' '.join(head)} {unit}".strip()
+            head = segment
+        elif not head:
+            head = segment if first[0].isdigit() else head
+            if not first[0].isdigit() and not place.city:
+                place.city = normalize_city(" ".join(segment))
+        elif all(is_identifier(word) for word in segment) and not (
+            len(segment) == 1 and segment[0].isalpha() and len(segment[0]) == 2
+        ):
+            unit = f"{' '.join(segment)} {unit}".strip()
+        elif not place.city and not any(has_digit(word) for word in segment):
+            place.city = normalize_city(" ".join(segment))
+        elif len(head) == 1 and head[0].isdigit():  # "123, MAIN ST"
+            head = [*head, *segment]
+    if box and (mailing or not head):
+        return box, unit
+    if head and (found_zip or found_state) and not place.city:
+        # "12 ELM ST HOBOKEN, NJ 07030"
+        start = None
+        if city:
+            shorter = _take_known_city(head, city, certain=True)
+            start = len(shorter) if len(shorter) < len(head) else None
+        start = find_city(head) if start is None else start
+        if start is None:
+            start = city_start(head, f"{place.state or state} {place.zip}".strip())
+        if start is not None and start < len(head):
+            place.city = normalize_city(" ".join(head[start:]))
+            head = head[:start]
+    else:
+        head = _take_place(head, city, state, "", _Place()) if len(head) > 3 else head
+    return [*head, *post], unit
+
+
+def _is_country(words: list[str]) -> bool:
+    return words in (["USA"], ["U", "S", "A"], ["UNITED", "STATES"], ["UNITED", "STATES", "OF", "AMERICA"])
+
+
+def _is_floor(words: list[str]) -> bool:
+    return len(words) == 2 and words[1] in ("FL", "FLR", "FLOOR")
+
+
+def _box_segment(words: list[str]) -> bool:
+    return words[0] in ("PO", "POB", "POBOX", "P", "POST", "BOX") and read_box(" ".join(words)) is not None
+
+
+# Mailing --------------------------------------------------------------------------------------------------
+
+
+def _without_care_of(line: str) -> str:
+    """The line without "C/O NAME", "% NAME", "ATTN NAME"."""
+    found = _CARE_OF.search(line)
+    if not found:
+        return line
+    before = line[: found.start()].strip(" ,")
+    after = line[found.end() :]
+    text = upper(after)
+    if start := _DELIVERY.search(text):
+        # The street after the name, or all that follows the comma after the street before the name.
+        if not before:
+            return text[start.start() :]
+        comma = text.find(",")
+        return f"{before},{text[comma + 1 :]}" if comma >= 0 else before
+    return before
+
+
+_DELIVERY: Final = re.compile(
+    r"\bP\.? ?O\.? ?B(?:OX|X)\b|\bPOB\b|(?<![A-Z#&-])(?<![#&] )\b[0-9]+[0-9A-Z/-]* +(?:[0-9]|[A-Z][A-Z.']*(?: |$))|\bRR [0-9]"
+)
+
+
+def _with_line2(
+    line: str, line2: str, unit: str, city: str, state: str, zip: str
+) -> tuple[str, str, str, str, str]:
+    text = clean(line2)
+    words = text.split()
+    if text in PLACEHOLDERS or not words or text == clean(line):
+        return line, unit, city, state, zip
+    if not line.strip() or clean(line) in PLACEHOLDERS:
+        return line2, unit, city, state, zip
+    if words[0] in UNIT_WORDS or words[0] in UNIT_ALONE and len(words) == 1 or _is_floor(words):
+        return line, unit or line2, city, state, zip
+    if len(words) == 1 and is_identifier(words[0]):
+        return line, unit or line2, city, state, zip
+    found_city, found_state, found_zip, plus4 = split_city_state_zip(line2)
+    if found_state and found_city and not (words[0][0].isdigit() and len(words) > 3):
+        if not city and not state:
+            return line, unit, found_city, found_state, zip or (f"{found_zip}-{plus4}" if plus4 else found_zip)
+        if found_city == normalize_city(city):
+            return line, unit, city, state, zip
+    first = clean(line)
+    if read_box(text) or read_box(first):
+        return (line2 if read_box(text) and not read_box(first) else line), unit, city, state, zip
+    starts = words[0][0].isdigit() and len(words) > 1
+    if starts and not first[0].isdigit():
+        return line2, unit, city, state, zip
+    if not starts and not normalize_state(state) and not found_state and not any(w in UNIT_WORDS for w in words):
+        # No state anywhere: a foreign address goes on in the second line.
+        return f"{line} {line2}", unit, city, state, zip
+    return line, unit, city, state, zip

@@ -1,0 +1,81 @@
+"""One set of filters for the leads page and the leads API: this room's own, and what upper rooms registered."""
+
+import re
+
+import django_filters
+from django import forms
+from django.core.exceptions import ValidationError
+
+from leads import registry
+from leads.models import Lead, LeadQuerySet
+
+MAX_WORDS = 12
+MAX_ZIPS = 200
+ZIP = re.compile(r"(\d{5})(?:-?\d{4})?", re.ASCII)
+
+
+class ZipsField(forms.CharField):
+    """One ZIP or several, parted by commas or spaces; ZIP+4 counts as its ZIP."""
+
+    def clean(self, value: str | None) -> list[str]:
+        parts = re.split(r"[\s,;]+", super().clean(value))
+        zips = []
+        for part in filter(None, parts):
+            found = ZIP.fullmatch(part)
+            if not found:
+                raise ValidationError(f"“{part}” is not a ZIP; write five digits, such as 07030.")
+            zips.append(found[1])
+        if len(zips) > MAX_ZIPS:
+            raise ValidationError(f"These are {len(zips)} ZIPs; give at most {MAX_ZIPS}.")
+        return zips
+
+
+class ZipsFilter(django_filters.Filter):
+    field_class = ZipsField
+
+    def filter(self, qs: LeadQuerySet, value: list[str] | None) -> LeadQuerySet:
+        if not value:
+            return qs
+        return qs.in_zip(value[0]) if len(value) == 1 else qs.filter(zip__in=value)
+
+
+class LeadFilterForm(forms.Form):
+    """Says of a choice that does not exist which one that is."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        for field in self.fields.values():
+            if isinstance(field, forms.ModelMultipleChoiceField):
+                noun = field.queryset.model._meta.verbose_name
+                field.error_messages = field.error_messages | {
+                    "invalid_choice": f"There is no {noun} with the id %(value)s.",
+                    "invalid_pk_value": f"“%(pk)s” is not the id of a {noun}.",
+                }
+
+
+class LeadFilterSet(django_filters.FilterSet):
+    q = django_filters.CharFilter(method="holding_every_word", label="Address or owner", max_length=200)
+    city = django_filters.CharFilter(method="in_city", label="City", max_length=100)
+    zip = ZipsFilter(label="ZIP", max_length=2_000)
+
+    class Meta:
+        model = Lead
+        fields: list[str] = []
+        form = LeadFilterForm
+
+    def holding_every_word(self, leads: LeadQuerySet, name: str, text: str) -> LeadQuerySet:
+        """Each word occurs in the address or the owner's name; search text is lower case, so LIKE finds the index."""
+        for word in text.lower().split()[:MAX_WORDS]:
+            leads = leads.filter(search__text__contains=word)
+        return leads
+
+    def in_city(self, leads: LeadQuerySet, name: str, city: str) -> LeadQuerySet:
+        return leads.filter(city=" ".join(city.upper().split()))
+
+
+def lead_filterset() -> type[LeadFilterSet]:
+    """The filters as they stand registered: `lead_filterset()(request.GET, queryset=leads)`.
+
+    A value that cannot be right is in `.errors`, by parameter; `.qs` then leaves that one filter out.
+    """
+    return type("RegisteredLeadFilterSet", (LeadFilterSet,), {name: make() for name, make in registry.filters.items()})

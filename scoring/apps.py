@@ -1,0 +1,15 @@
+from django.apps import AppConfig
+
+
+class ScoringConfig(AppConfig):
+    name = "scoring"
+
+    def ready(self) -> None:
+        from jobs.registry import register as register_job
+        from leads import registry
+        from scoring import lead_pages, operations
+
+        register_job(operations.RECALCULATE, operations.run_recalculation)
+        register_job(operations.APPLY_RULE_CHANGE, operations.run_rule_change)
+        registry.on_due(operations.drain_after_commit)
+        lead_pages.register()

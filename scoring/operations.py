@@ -1,0 +1,133 @@
+"""Writes: drain due leads, recalculate all, apply rule changes."""
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.db import OperationalError, transaction
+from django.utils import timezone
+from psycopg.errors import DeadlockDetected
+
+from accounts.models import User
+from jobs.models import Job
+from jobs.operations import start_job
+from jobs.runs import JobRun
+from leads.models import Lead
+from scoring import sql
+from scoring.sql import Scored
+from tags.models import RuleChange
+from tags.operations import APPLY_RULE_CHANGE, start_rule_change_job
+
+logger = logging.getLogger(__name__)
+RECALCULATE = "recalculate-scores"
+DRAIN_AT_ONCE = 200  # leads; beyond that a worker is woken
+BATCH = 10_000
+RANGE = 50_000
+DEADLOCK_TRIES = 5
+
+
+def retrying_deadlocks(write: Callable[[], Scored]) -> Scored:
+    """Run one statement in a transaction of its own, again when PostgreSQL broke a deadlock against it."""
+    for attempt in range(1, DEADLOCK_TRIES + 1):
+        try:
+            with transaction.atomic():
+                return write()
+        except OperationalError as error:
+            if not isinstance(error.__cause__, DeadlockDetected) or attempt == DEADLOCK_TRIES:
+                raise
+            time.sleep(0.05 * attempt)
+    raise AssertionError("unreachable")
+
+
+def drain_leads(*, lead_ids: Sequence[int], at: dt.datetime) -> Scored:
+    """Score those of these leads that are due."""
+    ids = sql.due_ids(at=at, limit=len(lead_ids), within=lead_ids)
+    return retrying_deadlocks(lambda: sql.score_leads(lead_ids=ids, at=at)) if ids else Scored()
+
+
+def drain_after_commit(lead_ids: Sequence[int], at: dt.datetime) -> None:
+    """Make a small change visible at once; leave a large one to a worker. The sweep makes both certain."""
+    if len(lead_ids) <= DRAIN_AT_ONCE:
+        drain_leads(lead_ids=lead_ids, at=at)
+        return
+    from scoring.tasks import wake_sweep
+
+    wake_sweep()
+
+
+def drain_due(*, at: dt.datetime, until: float | None = None) -> Scored:
+    """Score every due lead, a batch a transaction, until none is left or `time.monotonic()` passes `until`."""
+    total = Scored()
+    while ids := sql.due_ids(at=at, limit=BATCH):
+        total += retrying_deadlocks(lambda ids=ids: sql.score_leads(lead_ids=ids, at=at))  # type: ignore[misc]
+        if until is not None and time.monotonic() > until:
+            break
+    return total
+
+
+def sweep(*, at: dt.datetime, seconds: float = 240.0) -> Scored:
+    """Drain what is due, and resume rule changes whose job was lost. Cheap when there is nothing to do."""
+    for change in RuleChange.objects.filter(applied_at__isnull=True):
+        if not Job.objects.live().filter(kind=APPLY_RULE_CHANGE, key=str(change.pk)).exists():
+            start_rule_change_job(change=change)
+    scored = drain_due(at=at, until=time.monotonic() + seconds)
+    if scored.leads:
+        logger.info("sweep: %s leads due, %s scores changed", scored.leads, scored.changed)
+    return scored
+
+
+def start_recalculation(*, at: dt.datetime, by: User | None, announce: bool = True) -> Job:
+    """Queue a full recalculation; while one is queued or running, that one is returned."""
+    return start_job(
+        kind=RECALCULATE, key="all", title="Recalculate all scores", at=at, by=by, announce=announce
+    )
+
+
+def run_recalculation(run: JobRun) -> dict[str, Any]:
+    """Score every lead at the job's moment, range by range; each range lands with its progress."""
+    if "last" not in run.cursor:
+        with run.chunk():
+            newest = Lead.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+            run.cursor = {"after": 0, "last": newest, "changed": 0, "newer": 0}
+            run.total = Lead.objects.count()
+            run.stage = "Scoring leads"
+    started = time.monotonic()
+    while True:
+        cursor = run.cursor
+        first = cursor["after"] + 1
+        last = sql.next_lead_id(after=cursor["after"], count=RANGE, upto=cursor["last"])
+        if last is None:
+            break
+        with run.chunk():
+            scored = sql.score_range(first=first, last=last, at=run.as_of)
+            run.cursor = {
+                "after": last,
+                "last": cursor["last"],
+                "changed": cursor["changed"] + scored.changed,
+                "newer": cursor["newer"] + scored.newer,
+            }
+            run.done += scored.leads
+    seconds = time.monotonic() - started
+    return {
+        "leads": run.done,
+        "changed": run.cursor["changed"],
+        "newer": run.cursor["newer"],
+        "seconds": round(seconds, 3),
+    }
+
+
+def run_rule_change(run: JobRun) -> dict[str, Any]:
+    """Rescore the leads that carry the tags of a published change, then mark it applied."""
+    change = RuleChange.objects.get(pk=run.job.params["rule_change_id"])
+    run.stage = "Scoring leads"
+    while ids := sql.next_carriers(tag_ids=change.tag_ids, after=run.cursor.get("after", 0), limit=BATCH):
+        with run.chunk():
+            scored = sql.score_leads(lead_ids=ids, at=run.as_of)
+            run.cursor = {"after": ids[-1], "changed": run.cursor.get("changed", 0) + scored.changed}
+            run.done += scored.leads
+            run.total = max(run.total, run.done)
+    with run.chunk():
+        RuleChange.objects.filter(pk=change.pk, applied_at__isnull=True).update(applied_at=timezone.now())
+    return {"leads": run.done, "changed": run.cursor.get("changed", 0)}

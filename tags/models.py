@@ -1,0 +1,252 @@
+"""Tag: a reason to look at a lead. LeadTag: one reason on one lead, on its own clock."""
+
+import datetime as dt
+from typing import Any
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import F, Q
+from simple_history.models import HistoricalRecords
+
+from leads.models import Lead
+
+MAX_BASE = 100_000
+MAX_DAYS = 36_500
+MAX_STEPS = 12
+
+
+def fold_name(name: str) -> str:
+    """How tag names compare: without case, spaces and punctuation."""
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
+def validate_decay_steps(steps: Any) -> None:
+    """Refuse anything but up to 12 pairs [days, percent] with rising days."""
+    shape = "Write decay steps as [[days, percent], ...], such as [[30, 80], [90, 50]]"
+    if not isinstance(steps, list):
+        raise ValidationError(f"{shape}; this is not a list.")
+    if len(steps) > MAX_STEPS:
+        raise ValidationError(f"A tag has at most {MAX_STEPS} decay steps; these are {len(steps)}.")
+    last = 0
+    for number, step in enumerate(steps, 1):
+        whole = isinstance(step, list) and len(step) == 2 and all(type(part) is int for part in step)
+        if not whole:
+            raise ValidationError(f"{shape}; step {number} is {step!r}.")
+        days, percent = step
+        if not 1 <= days <= MAX_DAYS:
+            raise ValidationError(f"Step {number}: {days} days is outside 1 to {MAX_DAYS:,}.")
+        if not 0 <= percent <= 100:
+            raise ValidationError(f"Step {number}: {percent} percent is outside 0 to 100.")
+        if days <= last:
+            raise ValidationError(
+                f"Step {number}: {days} days does not come after {last}; sort the steps by days."
+            )
+        last = days
+
+
+class RuleChange(models.Model):
+    """A published change of tags or groups: who, when, why; applied once every lead it touches is rescored."""
+
+    at = models.DateTimeField()
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    reason = models.CharField(max_length=200, blank=True)
+    tag_ids = ArrayField(
+        models.BigIntegerField(), default=list, help_text="Leads carrying these are rescored."
+    )
+    applied_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["id"], condition=Q(applied_at__isnull=True), name="rulechange_unapplied")
+        ]
+
+    def __str__(self) -> str:
+        return f"Rule change {self.pk}"
+
+
+class HistoryOfRules(models.Model):
+    """What each history row of a rule carries besides the values: the change that published them."""
+
+    rule_change = models.ForeignKey(RuleChange, null=True, on_delete=models.DO_NOTHING, related_name="+")
+
+    class Meta:
+        abstract = True
+
+
+class TagGroup(models.Model):
+    """Tags that say much the same; a cap keeps them from counting twice."""
+
+    name = models.CharField(max_length=80)
+    cap = models.IntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(MAX_BASE * 10)],
+        help_text="The most points that the group's tags give together; blank: no cap.",
+    )
+    history = HistoricalRecords(bases=[HistoryOfRules])
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["name"], name="taggroup_unique_name"),
+            models.CheckConstraint(
+                condition=Q(cap__isnull=True) | Q(cap__gte=0), name="taggroup_cap_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TagQuerySet(models.QuerySet["Tag"]):
+    def active(self) -> "TagQuerySet":
+        return self.filter(is_archived=False)
+
+
+class Tag(models.Model):
+    """A reason to call, with its points, how they fade and when they end."""
+
+    class Reassertion(models.TextChoices):
+        KEEP = "keep", "Keep the running clock"
+        RESTART = "restart", "Restart the clock"
+
+    name = models.CharField(max_length=80)
+    name_key = models.CharField(max_length=160, editable=False)
+    description = models.CharField(max_length=200, blank=True)
+    color = models.CharField(
+        max_length=7,
+        default="#667382",
+        validators=[RegexValidator(r"^#[0-9a-fA-F]{6}$", "Write a colour as #rrggbb.")],
+    )
+    base_score = models.IntegerField(
+        default=0,
+        validators=[MinValueValidator(-MAX_BASE), MaxValueValidator(MAX_BASE)],
+        help_text="Points of a fresh assignment; may be negative.",
+    )
+    expiration_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_DAYS)],
+        help_text="Days until an assignment expires; blank: never. Holds for later assignments.",
+    )
+    decay_steps = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[validate_decay_steps],
+        help_text="[[days, percent], ...]: from that age on, that percent of the points is left.",
+    )
+    expired_percent = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(100)],
+        help_text="The most percent of the points that is left after expiry.",
+    )
+    reassertion = models.CharField(
+        max_length=8,
+        choices=Reassertion,
+        default=Reassertion.KEEP,
+        help_text="What a later list does to a clock that still runs.",
+    )
+    group = models.ForeignKey(TagGroup, null=True, blank=True, on_delete=models.PROTECT, related_name="tags")
+    is_archived = models.BooleanField(default=False, help_text="Counts no more; its assignments are kept.")
+    needs_review = models.BooleanField(default=False, help_text="Made by an import; give it points.")
+    history = HistoricalRecords(bases=[HistoryOfRules])
+
+    objects = TagQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        permissions = [("assign_tag", "Can put tags on leads")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name_key"],
+                name="tag_unique_name",
+                violation_error_message="Another tag has this name (case, spaces and punctuation do not count).",
+            ),
+            models.CheckConstraint(
+                condition=Q(base_score__gte=-MAX_BASE) & Q(base_score__lte=MAX_BASE), name="tag_base_in_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(expired_percent__lte=100), name="tag_expired_percent_in_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(expiration_days__isnull=True)
+                | (Q(expiration_days__gte=1) & Q(expiration_days__lte=MAX_DAYS)),
+                name="tag_expiration_days_in_range",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        self.name = " ".join(self.name.split())
+        self.name_key = fold_name(self.name)
+        if not self.name_key:
+            raise ValidationError({"name": "A tag's name needs a letter or a digit."})
+        if TagAlias.objects.filter(name_key=self.name_key).exclude(tag_id=self.pk).exists():
+            raise ValidationError({"name": "This is a former name of another tag; choose a different one."})
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.name_key = fold_name(self.name)
+        super().save(*args, **kwargs)
+
+
+class TagAlias(models.Model):
+    """A former name; lists that still use it find the tag."""
+
+    name_key = models.CharField(max_length=160)
+    tag = models.ForeignKey(Tag, on_delete=models.CASCADE, related_name="aliases")
+
+    class Meta:
+        verbose_name_plural = "tag aliases"
+        constraints = [models.UniqueConstraint(fields=["name_key"], name="tagalias_unique_name")]
+
+    def __str__(self) -> str:
+        return self.name_key
+
+
+class LeadTagQuerySet(models.QuerySet["LeadTag"]):
+    def live(self) -> "LeadTagQuerySet":
+        """Neither removed nor expired, by the flag that scoring keeps."""
+        return self.filter(removed_at__isnull=True, is_expired=False)
+
+    def kept(self) -> "LeadTagQuerySet":
+        """Not removed; expired ones included."""
+        return self.filter(removed_at__isnull=True)
+
+
+class LeadTag(models.Model):
+    """One tag on one lead, each on its own clock; removing keeps the row."""
+
+    lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="lead_tags", db_index=False)
+    tag = models.ForeignKey(Tag, on_delete=models.PROTECT, related_name="lead_tags", db_index=False)
+    assigned_at = models.DateTimeField()
+    expiration_at = models.DateTimeField(null=True, blank=True, help_text="Blank: never.")
+    is_expired = models.BooleanField(db_default=False, default=False)
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = LeadTagQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["lead", "tag"], name="leadtag_unique"),
+            models.CheckConstraint(
+                condition=Q(expiration_at__isnull=True) | Q(expiration_at__gt=F("assigned_at")),
+                name="leadtag_expires_after_start",
+            ),
+        ]
+        # No index names is_expired or removed_at, so that flipping a flag touches no index (a HOT update).
+        indexes = [models.Index(fields=["tag", "lead"], name="leadtag_by_tag")]
+
+    def __str__(self) -> str:
+        return f"{self.tag} on {self.lead}"
+
+
+def expiration_of(*, assigned_at: dt.datetime, expiration_days: int | None) -> dt.datetime | None:
+    """When an assignment ends: `assigned_at + expiration_days x 24 h`; None is never."""
+    return None if expiration_days is None else assigned_at + dt.timedelta(days=expiration_days)

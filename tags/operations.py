@@ -1,0 +1,132 @@
+"""Writes: publish rules, put tags on leads, find or make tags by name."""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce, Least
+from django.db.models.signals import ModelSignal
+
+from accounts.models import User
+from jobs.operations import start_job
+from leads import registry
+from leads.models import Lead
+from tags.models import LeadTag, RuleChange, Tag, TagAlias, TagGroup, expiration_of, fold_name
+
+APPLY_RULE_CHANGE = "apply-rule-change"
+
+
+def publish_rule_change(
+    *, save: Sequence[Tag | TagGroup], by: User | None, at: dt.datetime, reason: str = ""
+) -> RuleChange:
+    """Save changed rules together, with their history, and have every lead they touch rescored.
+
+    Leads are not marked: a job walks those that carry the tags; the sweep resumes it if it is lost.
+    """
+    with transaction.atomic():
+        change = RuleChange.objects.create(at=at, by=by, reason=reason)
+        tag_ids: set[int] = set()
+        for rule in save:
+            if isinstance(rule, Tag):
+                rule.clean()
+            rule._history_user = by  # type: ignore[union-attr]
+            rule._rule_change = change  # type: ignore[union-attr]
+            rule._change_reason = reason  # type: ignore[union-attr]
+            rule.save()
+            if isinstance(rule, Tag):
+                tag_ids.add(rule.pk)
+            else:
+                tag_ids.update(rule.tags.values_list("pk", flat=True))
+        change.tag_ids = sorted(tag_ids)
+        change.save(update_fields=["tag_ids"])
+        transaction.on_commit(lambda: start_rule_change_job(change=change))
+    return change
+
+
+def start_rule_change_job(*, change: RuleChange) -> None:
+    """Queue the walk that applies a published change.
+
+    Its moment is read here, after the commit: a lead scored later than it was scored by the new rules.
+    """
+    from django.utils import timezone
+
+    start_job(
+        kind=APPLY_RULE_CHANGE,
+        key=str(change.pk),
+        title="Apply a change of tag rules",
+        at=timezone.now(),
+        params={"rule_change_id": change.pk},
+        by=change.by,
+    )
+
+
+def note_rule_change_in_history(sender: ModelSignal, **kwargs: Any) -> None:
+    """Write into a history row which change published it."""
+    change = getattr(kwargs["instance"], "_rule_change", None)
+    if change is not None:
+        kwargs["history_instance"].rule_change = change
+
+
+def mark_due(*, lead_ids: Iterable[int], at: dt.datetime, cause: Lead.Cause) -> None:
+    """Make leads due and have them drained right after the commit. Call it in the transaction that changed them."""
+    ids = sorted(lead_ids)
+    Lead.objects.filter(pk__in=ids).update(
+        rescore_at=Least(Coalesce("rescore_at", at), at),
+        rescore_cause=Least(Coalesce("rescore_cause", int(cause)), int(cause)),
+        score_revision=F("score_revision") + 1,
+    )
+    registry.announce_due(ids, at)
+
+
+def assign_tag(*, lead_id: int, tag: Tag, at: dt.datetime) -> LeadTag:
+    """Put a tag on a lead by hand: after expiry or removal a new clock, else the tag's policy decides."""
+    with transaction.atomic():
+        Lead.objects.select_for_update().get(pk=lead_id)
+        expiration_at = expiration_of(assigned_at=at, expiration_days=tag.expiration_days)
+        lead_tag, is_new = LeadTag.objects.get_or_create(
+            lead_id=lead_id, tag=tag, defaults={"assigned_at": at, "expiration_at": expiration_at}
+        )
+        if not is_new:
+            ended = lead_tag.removed_at is not None or (
+                lead_tag.expiration_at is not None and lead_tag.expiration_at <= at
+            )
+            if not ended and tag.reassertion == Tag.Reassertion.KEEP:
+                return lead_tag
+            lead_tag.assigned_at, lead_tag.expiration_at = at, expiration_at
+            lead_tag.is_expired, lead_tag.removed_at = False, None
+            lead_tag.save()
+        mark_due(lead_ids=[lead_id], at=at, cause=Lead.Cause.TAG_CHANGE)
+    return lead_tag
+
+
+def remove_tag(*, lead_id: int, tag: Tag, at: dt.datetime) -> bool:
+    """Take a tag off a lead; the row stays. False when it was not on it."""
+    with transaction.atomic():
+        removed = LeadTag.objects.kept().filter(lead_id=lead_id, tag=tag).update(removed_at=at)
+        if removed:
+            mark_due(lead_ids=[lead_id], at=at, cause=Lead.Cause.TAG_CHANGE)
+    return bool(removed)
+
+
+def find_tag_ids(names: Iterable[str]) -> dict[str, int]:
+    """Tag id of each name that is known, by folded name; former names count."""
+    keys = {fold_name(name) for name in names}
+    found = dict(TagAlias.objects.filter(name_key__in=keys).values_list("name_key", "tag_id"))
+    return found | dict(Tag.objects.filter(name_key__in=keys).values_list("name_key", "pk"))
+
+
+def create_unreviewed_tag(*, name: str, by: User | None) -> Tag:
+    """Make a tag of score 0 that waits for a person to give it points; an existing one is returned as it is."""
+    tag = Tag(name=" ".join(name.split())[:80], needs_review=True)
+    tag._history_user = by  # type: ignore[attr-defined]
+    tag._change_reason = "made by an import"  # type: ignore[attr-defined]
+    with transaction.atomic():
+        existing = Tag.objects.filter(
+            Q(name_key=fold_name(name)) | Q(aliases__name_key=fold_name(name))
+        ).first()
+        if existing:
+            return existing
+        tag.save()
+    return tag
