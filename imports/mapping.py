@@ -137,9 +137,8 @@ _SUFFIX_WORDS = [
 _STREET = re.compile(rf"\b({'|'.join(_SUFFIX_WORDS)})\b", re.IGNORECASE)
 _NUMBERED = re.compile(r"#?\d+[A-Z]?([-/]\d+[A-Z]?)?(\s+\d/\d)?\s+(?=\S*[^\W\d])\S", re.IGNORECASE)
 _PO_BOX = re.compile(r"\bP\.?\s*O\.?\s*BOX\b", re.IGNORECASE)
+_UNIT = re.compile(r"\b(apt|unit|ste|suite|bldg|lot|fl|floor|rm|trlr|no)\b|#|^\s*[A-Z]?-?\d{1,4}[A-Z]?\s*$", re.I)
 _ZIP = re.compile(r"\d{3,5}(\.0)?$|\d{5}[- ]?\d{4}$|\d{5}-$")
-_ENDS_IN_ZIP = re.compile(r"\b[A-Z]{2}\.?,?\s+\d{5}(-?\d{4})?\s*$", re.IGNORECASE)
-_PLACE = re.compile(r"^[^\d,]{2,},?\s+[A-Z][. ]?[A-Z]\b\.?,?\s*(\d{5}.*)?$", re.IGNORECASE)
 _DATE = re.compile(r"\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,5}|\d{8}$|[A-Z]{3,9}\.? \d{1,2},? \d{4}|\d{1,2}[- ][A-Z]{3}", re.I)
 _PHONE = re.compile(r"[\d\s().+ext-]{7,}$", re.IGNORECASE)
 _NUMBER = re.compile(r"[\s$(-]*\d[\d,]*(\.\d+)?[\s)]*$")
@@ -169,6 +168,7 @@ _HOLDS: dict[str, Callable[[str], object]] = {
     "street_post_direction": lambda text: len(text.strip()) <= 10,
     "street_suffix": lambda text: text.strip().isalpha(),
     "unit": lambda text: len(text.strip()) <= 30,
+    "second_line": lambda text: _UNIT.search(text) and len(text.strip()) <= 30,
 }
 # Below this share of fitting cells a column is not what its name says; a weaker name must show more.
 _ASKED = (0.1, 0.3, 0.3, 0.3, 0.5, 0.5)
@@ -183,13 +183,23 @@ class _Content:
             [row[at] for row in sample if at < len(row) and row[at].strip().lower() not in _PLACEHOLDERS]
             for at in range(width)
         ]
+        self._sample = sample
         self.size = len(sample)
 
     def cells(self, at: int) -> list[str]:
         return self._cells[at]
 
+    def pairs(self, one: int, other: int) -> list[tuple[str, str]]:
+        """The cells of two columns, in capitals, of the rows that fill both."""
+        rows = ((row[one].upper(), row[other].upper()) for row in self._sample if max(one, other) < len(row))
+        return [(left, right) for left, right in rows if left.strip() and right.strip()]
+
     def is_blank(self, at: int) -> bool:
         return self.size > 0 and not self._cells[at]
+
+    def starts_with_digit(self, at: int) -> float:
+        cells = self._cells[at]
+        return sum(1 for cell in cells if cell.strip()[:1].isdigit()) / len(cells) if cells else 0.0
 
     def share(self, at: int, part: str) -> float:
         """The share of cells that can be `part`; 1 where nothing is known."""
@@ -224,7 +234,7 @@ def suggest_mapping(columns: Sequence[str], sample: Sequence[Sequence[str]] = ()
     candidates = []
     for at, what in said.items():
         name = _field_of(what)
-        if name:
+        if what.part != "address_2" or name != "unit" or content.share(at, "second_line") >= 0.5:
             # A blank column loses against any other of its kind.
             candidates.append(_Candidate(what.level + (20 if content.is_blank(at) else 0), at, name))
     fields: dict[str, int] = {}
@@ -237,7 +247,7 @@ def suggest_mapping(columns: Sequence[str], sample: Sequence[Sequence[str]] = ()
 
 
 def _field_of(what: Meaning) -> str:
-    """The field for a part whose side is known; empty = none."""
+    """The field for a part whose side is known."""
     if what.part == "address_2":
         return "mailing_address_2" if what.side == "mailing" else "unit"
     if what.side == "mailing":
@@ -255,6 +265,10 @@ def _take_sides(said: dict[int, Meaning], content: _Content) -> dict[int, Meanin
     plain = [at for at, what in addresses.items() if not what.side]
     named_property = [at for at, what in addresses.items() if what.side == "property" and what.level <= 3]
     named_mailing = [at for at, what in addresses.items() if what.side == "mailing"]
+    if not named_property:
+        # Assessors' rolls: "Location" is the property then, and "Address" where the owner lives.
+        located = [at for at, what in addresses.items() if what.side == "property"]
+        named_property = [at for at in located if any(_differ(content, at, other) for other in plain)]
     side_of: dict[int, Side] = {at: what.side for at, what in said.items() if what.part == "address"}
     streets = [at for at, what in said.items() if what.part == "street_name" and what.level <= 2]
     for at in plain:
@@ -278,23 +292,31 @@ def _take_sides(said: dict[int, Meaning], content: _Content) -> dict[int, Meanin
     return resolved
 
 
+def _differ(content: _Content, location: int, address: int) -> bool:
+    """Whether two columns of addresses hold different ones."""
+    if location == address:
+        return False
+    pairs = content.pairs(location, address)
+    different = sum(1 for one, other in pairs if one.split() != other.split())
+    return len(pairs) > 0 and different > 0.2 * len(pairs)
+
+
 def _whole_or_parts(fields: dict[str, int], content: _Content) -> dict[str, int]:
     """One way to the street line: the whole, or house number and street."""
     fields = dict(fields)
-    whole, number = fields.get("address"), fields.get("house_number")
+    whole, number, street = fields.get("address"), fields.get("house_number"), fields.get("street_name")
     if whole is None:
+        if street is not None and number is None and content.starts_with_digit(street) > 0.5:
+            fields["address"] = fields.pop("street_name")  # "Street" with the number in it
         return fields
-    if number is not None and not content.is_blank(number) and content.cells(whole):
-        cells = content.cells(whole)
-        if sum(1 for cell in cells if cell.strip()[:1].isdigit()) < 0.2 * len(cells):
-            if "street_name" not in fields:  # "House No" + "Address" without numbers
-                fields["street_name"] = fields.pop("address")
-                return fields
-            if not content.is_blank(fields["street_name"]):
-                del fields["address"]
-                return fields
-    if content.is_blank(whole) and "street_name" in fields and not content.is_blank(fields["street_name"]):
+    is_numbered = number is not None and not content.is_blank(number)
+    is_named = street is not None and not content.is_blank(street)
+    is_bare = bool(content.cells(whole)) and content.starts_with_digit(whole) < 0.2
+    if is_named and (content.is_blank(whole) or (is_numbered and is_bare)):
         del fields["address"]
+        return fields
+    if is_numbered and is_bare:  # "House No" and an "Address" without numbers
+        fields["street_name"] = fields.pop("address")
         return fields
     for part in _ADDRESS_PARTS:
         fields.pop(part, None)

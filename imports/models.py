@@ -35,14 +35,10 @@ class ImportBatch(models.Model):
     default_state = models.TextField(blank=True)
     on_duplicate = models.CharField(max_length=10, choices=OnDuplicate, default=OnDuplicate.FILL)
     unknown_tags = models.CharField(max_length=10, choices=UnknownTags, default=UnknownTags.CREATE)
-    tag_ids = ArrayField(
-        models.BigIntegerField(), default=list, blank=True, help_text="Tags for the whole file."
-    )
+    tag_ids = ArrayField(models.BigIntegerField(), default=list, blank=True, help_text="Tags for the whole file.")
     layout = models.JSONField(default=dict, help_text="How the file is read (files.Layout).")
     mapping = models.JSONField(default=dict, help_text="Which column feeds which field (mapping.Mapping).")
-    job = models.OneToOneField(
-        Job, null=True, blank=True, on_delete=models.PROTECT, related_name="import_batch"
-    )
+    job = models.OneToOneField(Job, null=True, blank=True, on_delete=models.PROTECT, related_name="import_batch")
     status = models.CharField(max_length=10, choices=Status, default=Status.DRAFT)
     created_at = models.DateTimeField()
     staged = models.PositiveIntegerField(default=0, help_text="Rows staged, blank ones included.")
@@ -59,8 +55,7 @@ class ImportBatch(models.Model):
         permissions = [("import_leads", "Can import leads")]
         constraints = [
             models.CheckConstraint(
-                condition=~Q(status="succeeded")
-                | Q(rows=F("created") + F("updated") + F("unchanged") + F("rejected")),
+                condition=~Q(status="succeeded") | Q(rows=F("created") + F("updated") + F("unchanged") + F("rejected")),
                 name="importbatch_counts_add_up",
             )
         ]
@@ -89,9 +84,7 @@ class ImportRow(models.Model):
     tag_ids = ArrayField(models.BigIntegerField(), default=list, blank=True)
     asserted_at = models.DateTimeField(null=True, blank=True, help_text="The date from which its tags count.")
     before = models.JSONField(null=True, blank=True, help_text="Values of the lead that this row changed.")
-    extra = models.JSONField(
-        null=True, blank=True, help_text="Columns that matched nothing; of a rejected row, all."
-    )
+    extra = models.JSONField(null=True, blank=True, help_text="Columns that matched nothing; of a rejected row, all.")
 
     class Meta:
         constraints = [

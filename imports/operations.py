@@ -88,13 +88,9 @@ def receive_file(
     overrides = overrides or {}
     city, state = _place(place)
     if on_duplicate not in ImportBatch.OnDuplicate.values:
-        raise ImportRefused(
-            f"The duplicate rule {on_duplicate!r} is not known; choose fill, overwrite or skip."
-        )
+        raise ImportRefused(f"The duplicate rule {on_duplicate!r} is not known; choose fill, overwrite or skip.")
     if unknown_tags not in ImportBatch.UnknownTags.values:
-        raise ImportRefused(
-            f"The rule for unknown tags {unknown_tags!r} is not known; choose create or reject."
-        )
+        raise ImportRefused(f"The rule for unknown tags {unknown_tags!r} is not known; choose create or reject.")
     path, sha256, size = _store(content, name)
     try:
         by_number = any(column.strip().lstrip("#").isdigit() for column in overrides.values())
@@ -146,9 +142,7 @@ def _store(content: IO[bytes] | Iterable[bytes], name: str) -> tuple[Path, str, 
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{uuid.uuid4().hex}{Path(name).suffix[:10]}"
     digest, size = hashlib.sha256(), 0
-    chunks: Iterator[bytes] = (
-        iter(lambda: content.read(1 << 20), b"") if hasattr(content, "read") else iter(content)
-    )
+    chunks: Iterator[bytes] = iter(lambda: content.read(1 << 20), b"") if hasattr(content, "read") else iter(content)
     try:
         with path.open("wb") as file:
             for chunk in chunks:
@@ -173,9 +167,7 @@ def _sample(path: Path, layout: Layout) -> list[list[str]]:
     return list(islice(rows, SAMPLE_ROWS))
 
 
-def _tags_for_file(
-    tag_ids: Sequence[int], names: Sequence[str], unknown_tags: str, by: User | None
-) -> list[int]:
+def _tags_for_file(tag_ids: Sequence[int], names: Sequence[str], unknown_tags: str, by: User | None) -> list[int]:
     """Ids of the tags chosen for the whole file; unknown ids are refused, unknown names as the person chose."""
     known = set(Tag.objects.filter(pk__in=[i for i in tag_ids if 0 < i < 2**63]).values_list("pk", flat=True))
     if missing := [str(tag_id) for tag_id in tag_ids if tag_id not in known]:
@@ -358,9 +350,7 @@ def _stage(run: JobRun, batch: ImportBatch) -> None:
     with run.chunk():
         sql.resolve_keys(batch.pk)
         new_tags = sorted({*batch.new_tag_ids, *finder.made})
-        ImportBatch.objects.filter(pk=batch.pk).update(
-            staged=staged, rows=staged, blank=blank, new_tag_ids=new_tags
-        )
+        ImportBatch.objects.filter(pk=batch.pk).update(staged=staged, rows=staged, blank=blank, new_tag_ids=new_tags)
         run.stage, run.done, run.total = "Merging rows", staged, 3 * staged
         run.cursor = {"stage": "merge", "line": merged_upto}
 

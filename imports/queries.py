@@ -53,12 +53,8 @@ def rejected_rows_csv(*, batch: ImportBatch) -> Iterator[str]:
 
 def evidence_of(*, lead: Lead) -> list[Evidence]:
     """All that lists said of a lead, newest first."""
-    rows = list(
-        ImportRow.objects.filter(lead=lead).select_related("batch").order_by("-batch_id", "line")[:200]
-    )
-    names = dict(
-        Tag.objects.filter(pk__in={i for row in rows for i in row.tag_ids}).values_list("pk", "name")
-    )
+    rows = list(ImportRow.objects.filter(lead=lead).select_related("batch").order_by("-batch_id", "line")[:200])
+    names = dict(Tag.objects.filter(pk__in={i for row in rows for i in row.tag_ids}).values_list("pk", "name"))
     return [
         Evidence(
             source=row.batch.source,

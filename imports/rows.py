@@ -20,9 +20,7 @@ from leads.addresses import (
 )
 
 NO_ADDRESS = "no address: the address is blank and there is no parcel number"
-NOTHING_TO_TELL_APART = (
-    "neither a house number nor a parcel number: nothing tells this property from its neighbours"
-)
+NOTHING_TO_TELL_APART = "neither a house number nor a parcel number: nothing tells this property from its neighbours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +137,7 @@ class RowCleaner:
         whole = street
         if "city_state_zip" in fields and (tail := cell("city_state_zip")):
             whole = f"{street}, {tail}" if street else tail
-        address = normalize_address(
-            whole, unit=cell("unit"), city=cell("city"), state=cell("state"), zip=cell("zip")
-        )
+        address = normalize_address(whole, unit=cell("unit"), city=cell("city"), state=cell("state"), zip=cell("zip"))
         if not street:
             address = Address(
                 line="",
@@ -210,9 +206,7 @@ class RowCleaner:
             row.is_place_unknown = True
 
     def _people(self, row: CleanRow, cell: Callable[[str], str]) -> None:
-        owner = cell("owner_name") or " ".join(
-            filter(None, (cell("owner_first_name"), cell("owner_last_name")))
-        )
+        owner = cell("owner_name") or " ".join(filter(None, (cell("owner_first_name"), cell("owner_last_name"))))
         row.owner_name = "" if values.is_placeholder(owner) else owner
         row.co_owner = cell("co_owner")
         parts = {
@@ -263,7 +257,5 @@ def default_place(text: str) -> tuple[str, str]:
     city, _, state = text.rpartition(",")
     place = normalize_city(city), normalize_state(state)
     if not all(place):
-        raise ValueError(
-            f"The place {text!r} is not understood; write city and state, such as “Hoboken, NJ”."
-        )
+        raise ValueError(f"The place {text!r} is not understood; write city and state, such as “Hoboken, NJ”.")
     return place

@@ -57,9 +57,7 @@ def _keyed(batch_id: int) -> sql.Identifier:
     return sql.Identifier(f"import_keyed_{int(batch_id)}")
 
 
-def _run(
-    statement: str, batch_id: int, params: dict[str, Any] | None = None, **parts: sql.Composable
-) -> list[Any]:
+def _run(statement: str, batch_id: int, params: dict[str, Any] | None = None, **parts: sql.Composable) -> list[Any]:
     """Run one statement with the batch's table names composed and its values bound; rows, if it has any."""
     composed = sql.SQL(statement).format(staged=_staged(batch_id), keyed=_keyed(batch_id), **parts)
     with connection.cursor() as cursor:
@@ -97,9 +95,7 @@ def copy_rows(batch_id: int, rows: Iterable[CleanRow]) -> None:
     )
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:
-            copy.write_row(
-                [list(row.tag_ids) if name == "tag_ids" else getattr(row, name) for name in COLUMNS]
-            )
+            copy.write_row([list(row.tag_ids) if name == "tag_ids" else getattr(row, name) for name in COLUMNS])
 
 
 def resolve_keys(batch_id: int) -> None:
@@ -110,9 +106,7 @@ def resolve_keys(batch_id: int) -> None:
     apart what an address alone does not. Index: lead_by_place, lead_unique_address_key.
     """
     _run("ANALYZE {staged}", batch_id)
-    if _run("SELECT EXISTS (SELECT 1 FROM {staged} WHERE zip = '' AND city <> '' AND state <> '')", batch_id)[
-        0
-    ][0]:
+    if _run("SELECT EXISTS (SELECT 1 FROM {staged} WHERE zip = '' AND city <> '' AND state <> '')", batch_id)[0][0]:
         _run(_TAKE_KNOWN_ZIP, batch_id)
     _run(_LAND, batch_id)
     _run("CREATE INDEX ON {keyed} (first_line)", batch_id)
@@ -210,22 +204,21 @@ def _fold(name: str, order: str) -> str:
     """Aggregate of one field over the rows of a key: its first non-blank value in the given order of lines."""
     anchor = ANCHORS[name]
     guard = f" AND (r.{anchor} = '' OR r.{anchor} = a.{anchor})" if anchor else ""
-    return f"coalesce((array_agg(r.{name} ORDER BY r.line {order}) FILTER (WHERE r.{name} <> ''{guard}))[1], '') AS {name}"
+    return (
+        f"coalesce((array_agg(r.{name} ORDER BY r.line {order}) FILTER (WHERE r.{name} <> ''{guard}))[1], '') AS {name}"
+    )
 
 
 def _folded_sql(on_duplicate: str) -> str:
     """Rows of the range as one row a key: alone as they are, several folded in file order."""
     names = ", ".join(FIELDS)
-    single = (
-        f"SELECT first_line, key, new_key, address, is_address_parsed, is_place_unknown, {names} FROM landed "
-    )
+    single = f"SELECT first_line, key, new_key, address, is_address_parsed, is_place_unknown, {names} FROM landed "
     if on_duplicate == "skip":
         return f"{single} WHERE line = first_line"
     order = "DESC" if on_duplicate == "overwrite" else "ASC"
     anchors = sorted({anchor for anchor in ANCHORS.values() if anchor})
     chosen = ", ".join(
-        f"coalesce((array_agg({a} ORDER BY line {order}) FILTER (WHERE {a} <> ''))[1], '') AS {a}"
-        for a in anchors
+        f"coalesce((array_agg({a} ORDER BY line {order}) FILTER (WHERE {a} <> ''))[1], '') AS {a}" for a in anchors
     )
     return f"""
         {single} WHERE group_size = 1
@@ -253,15 +246,12 @@ def _merged(name: str, on_duplicate: str) -> str:
 
 def _chunk_sql(on_duplicate: str) -> str:
     merged = ", ".join(
-        f"CASE WHEN lead.id IS NULL THEN f.{name} ELSE {_merged(name, on_duplicate)} END AS {name}"
-        for name in FIELDS
+        f"CASE WHEN lead.id IS NULL THEN f.{name} ELSE {_merged(name, on_duplicate)} END AS {name}" for name in FIELDS
     )
     new_row = ", ".join(f"m.{name}" for name in FIELDS)
     old_row = ", ".join(f"m.old_{name}" for name in FIELDS)
     old = ", ".join(f"lead.{name} AS old_{name}" for name in FIELDS)
-    before = ", ".join(
-        f"'{name}', CASE WHEN m.{name} <> m.old_{name} THEN m.old_{name} END" for name in FIELDS
-    )
+    before = ", ".join(f"'{name}', CASE WHEN m.{name} <> m.old_{name} THEN m.old_{name} END" for name in FIELDS)
     return f"""
         CREATE TEMPORARY TABLE import_chunk ON COMMIT DROP AS
         WITH landed AS (
@@ -372,9 +362,7 @@ _RECORD_ROWS = """
 """
 
 
-def merge_range(
-    batch_id: int, *, after: int, last: int, at: dt.datetime, on_duplicate: str
-) -> dict[str, int]:
+def merge_range(batch_id: int, *, after: int, last: int, at: dt.datetime, on_duplicate: str) -> dict[str, int]:
     """Effect: the keys whose first line lies in (after, last] become leads, tags and evidence; counts by outcome.
 
     Leads whose tags or clocks changed are due. Run it in one transaction. Index: keyed (first_line),

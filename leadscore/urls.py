@@ -1,4 +1,27 @@
 from django.contrib import admin
-from django.urls import path
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from leadscore import views
+
+admin.site.site_header = admin.site.site_title = "LeadScore"
+admin.site.index_title = "Configuration"
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("leads/", include("leads.urls")),
+    path("imports/", include("imports.urls")),
+    path("tags/", include("tags.urls")),
+    path("scoring/", include("scoring.urls")),
+    path("jobs/", include("jobs.urls")),
+    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("healthz", views.healthz, name="healthz"),
+    path("api/", include("leadscore.api_urls")),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = views.bad_request
+handler403 = views.permission_denied
+handler404 = views.not_found
+handler500 = views.server_error

@@ -63,7 +63,7 @@ _SCORE = sql.SQL(
     assignment AS ({assignments} AND {chosen_tags}),
     grouped AS (
         SELECT lead_id, CASE WHEN cap IS NULL THEN 0 ELSE group_id END AS capped, cap,
-               sum(points) AS points, min(next_at) AS next_at,
+               coalesce(sum(points), 0) AS points, min(next_at) AS next_at,
                bool_or(is_expired <> is_expired_now) AS is_flag_stale
         FROM assignment GROUP BY lead_id, 2, cap
     ),
@@ -166,7 +166,7 @@ def verify_range(*, first: int, last: int, at: dt.datetime) -> dict[str, int]:
         ),
         assignment AS ({assignments} AND lt.lead_id BETWEEN %(first)s AND %(last)s),
         grouped AS (
-            SELECT lead_id, CASE WHEN cap IS NULL THEN 0 ELSE group_id END, cap, sum(points) AS points,
+            SELECT lead_id, CASE WHEN cap IS NULL THEN 0 ELSE group_id END, cap, coalesce(sum(points), 0) AS points,
                    min(next_at) AS next_at, bool_or(is_expired <> is_expired_now) AS is_flag_stale
             FROM assignment GROUP BY lead_id, 2, cap
         ),

@@ -47,7 +47,7 @@ def find_header(rows: Sequence[Record], *, sceptical: bool = False) -> Header | 
     head = head[:HEADER_ROWS]
     if not head:
         return None
-    known = [len(known_parts(cells)) for _, _, cells in head]
+    known = [len(known_parts(cells[:MAX_COLUMNS])) for _, _, cells in head]
     for at, count in enumerate(known):
         if count >= 2:
             # A line of group titles ("Owner", "Property") can stand above the real header.
@@ -93,6 +93,7 @@ def choose_delimiter(samples: Mapping[str, Sequence[Record]]) -> str:
     """
     scores: dict[str, float] = {}
     headers: dict[str, Header | None] = {}
+    steady: set[str] = set()  # those that cut every row, title lines included, into the same three cells or more
     for delimiter, rows in samples.items():
         headers[delimiter] = header = find_header(rows)
         widths = [len(cells) for _, cells, _ in rows if any(cells)]
@@ -104,8 +105,10 @@ def choose_delimiter(samples: Mapping[str, Sequence[Record]]) -> str:
         known = len(known_parts(header.cells)) if header else 0
         fine = sum(1 for _, _, problem in rows if not problem) / len(rows)
         scores[delimiter] = 3 * min(known, 5) + (8 * agreeing * fine + min(width, 20) / 10 if width > 1 else 0)
-        if header and any(sum(cell.count(d) for cell in header.cells) >= width for d in DELIMITERS if d != delimiter):
-            scores[delimiter] -= 8  # its "names" are rows of a table that another delimiter cuts
+        if width >= 3 and agreeing == fine == 1:
+            steady.add(delimiter)
+    for delimiter in scores.keys() - steady if steady else ():
+        scores[delimiter] -= 20  # it cuts lists inside the cells
     first = next(iter(samples))
     if all(header is None or len(header.cells) == 1 for header in headers.values()):
         named = any(header is not None and known_parts(header.cells) for header in headers.values())
@@ -119,19 +122,22 @@ def refuse_page_layout(rows: Sequence[Record], header: Header | None) -> None:
     """Raise UnusableFile for a table copied out of a PDF page by page: its columns move from page to page."""
     fused = shifted = pages = 0
     named: dict[tuple[str, str], int] | None = _positions(header.cells) if header else None
-    for line, cells, _ in rows:
+    for index, (line, cells, _) in enumerate(rows):
         for cell in cells:
             if _PAGE.match(cell.strip()):
                 pages += 1
-            elif not fused and len(known_parts(re.split(r"\s{2,}", cell.strip()))) >= 2:
-                fused = line
+            elif not fused and index < HEADER_ROWS and "  " in cell:
+                fused = line if len(known_parts(re.split(r"\s{2,}", cell.strip()))) >= 2 else 0
         positions = _positions(cells)
-        if len(positions) >= 2 and (header is None or line >= header.line):
+        # Data can hold such words too ("Owner", "City"): a header row is full of them.
+        if len(positions) >= max(2, sum(map(bool, cells)) / 2) and (header is None or line >= header.line):
             if named is None:
                 named = positions
             moved = [part for part, at in positions.items() if part in named and named[part] != at]
             if len(moved) >= 2 and not shifted:
                 shifted = line
+    if fused and named and len(named) >= 2 and header and fused < header.line:
+        fused = 0  # only a title above a good header
     if not (fused or shifted or (pages >= 2 and (header is None or not named))):
         return
     signs = []
@@ -152,7 +158,7 @@ def refuse_page_layout(rows: Sequence[Record], header: Header | None) -> None:
 
 def _positions(cells: Sequence[str]) -> dict[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
-    for at, cell in enumerate(cells):
+    for at, cell in enumerate(cells[:MAX_COLUMNS]):
         if cell and (known := meaning(cell.strip())) is not None and known.level < 5:
             found.setdefault((known.part, known.side), at)
     return found

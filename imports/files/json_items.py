@@ -5,6 +5,7 @@ The standard decoder on a growing buffer, not ijson: its C backend kills the who
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NoReturn, TextIO
 
@@ -13,7 +14,7 @@ from imports.files.limits import MAX_ITEM_CHARS
 from imports.files.text import read_blocks
 
 _BLOCK = 1 << 17
-_SPACE = " \t\r\n"
+_SPACE = re.compile(r"[ \t\r\n]*")
 
 
 class _Number(str):
@@ -53,13 +54,9 @@ class _Buffer:
     def peek(self) -> str:
         """The next character that is no white space; empty at the end."""
         while True:
-            text, at = self.text, self.at
-            size = len(text)
-            while at < size and text[at] in _SPACE:
-                at += 1
-            self.at = at
-            if at < size:
-                return text[at]
+            self.at = _SPACE.match(self.text, self.at).end()  # type: ignore[union-attr]  # always matches
+            if self.at < len(self.text):
+                return self.text[self.at]
             if not self.more():
                 return ""
 

@@ -7,19 +7,20 @@ from imports.files.layout import UnusableFile
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "xls"),
     (b"\x1f\x8b", "a gzip archive"),
-    (b"Rar!", "a RAR archive"),
+    (b"Rar!\x1a", "a RAR archive"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
-    (b"BZh", "a bzip2 archive"),
+    (b"BZh91AY", "a bzip2 archive"),
     (b"\xfd7zXZ\x00", "an XZ archive"),
     (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
-    (b"GIF8", "a GIF image"),
+    (b"GIF87a", "a GIF image"),
+    (b"GIF89a", "a GIF image"),
     (b"II*\x00", "a TIFF image"),
     (b"MM\x00*", "a TIFF image"),
     (b"SQLite format 3\x00", "an SQLite database"),
     (b"\x00\x01\x00\x00Standard", "an Access database"),
-    (b"PAR1", "a Parquet file"),
+    (b"PAR1\x15", "a Parquet file"),
     (b"\x00\x00\x27\x0a", "a shapefile"),
     (b"\x7fELF", "a program"),
     (b"MZ\x90", "a program"),
@@ -44,7 +45,7 @@ def refuse_other_kinds(head: bytes, *, suffix: str) -> None:
     for magic, name in _MAGIC:
         if head.startswith(magic):
             if name == "xls":
-                raise UnusableFile(f"Old Excel workbooks (XLS) are not read: {_SAVE_AS_CSV}.")
+                raise UnusableFile(f"This is an Excel workbook (XLS) or another Office document: {_SAVE_AS_CSV}.")
             if name.endswith("archive"):
                 raise UnusableFile(f"This is {name}{renamed}: unpack it and import the CSV file inside.")
             raise UnusableFile(f"This is {name}{renamed}, not a table: export the list as CSV and import that.")

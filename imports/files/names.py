@@ -56,6 +56,11 @@ _PROPERTY = {
     "asset": 2,
     "listing": 2,
     "associated property": 1,
+    "property address": 0,
+    "situs address": 0,
+    "site address": 0,
+    "location address": 1,
+    "physical address": 0,
 }
 _MAILING = {
     "mailing": 0,
@@ -79,6 +84,14 @@ _MAILING = {
     "bill to": 3,
     "correspondence": 3,
     "contact": 4,
+    "contact owner": 2,
+    "contact owner mailing": 1,
+    "contact owner mailing address": 1,
+    "mailing address": 0,
+    "owner address": 1,
+    "owner mailing address": 0,
+    "taxpayer address": 2,
+    "postal address": 1,
 }
 # Parts of an address, each with its names and their levels; they stand alone or behind (before) a prefix.
 _PARTS: dict[str, dict[str, int]] = {
@@ -97,6 +110,7 @@ _PARTS: dict[str, dict[str, int]] = {
         "street line 1": 1,
         "street 1": 1,
         "line 1": 2,
+        "full": 2,
     },
     "address_2": {
         "address 2": 0,
@@ -208,6 +222,11 @@ _PROPERTY_PARTS: dict[str, dict[str, int]] = {
         "road name": 1,
         "street": 1,
         "location street": 1,
+        "full street name": 1,
+        "full street": 1,
+        "full str": 1,
+        "street full name": 1,
+        "street base name": 1,
     },
     "street_suffix": {
         "street suffix": 0,
@@ -219,6 +238,10 @@ _PROPERTY_PARTS: dict[str, dict[str, int]] = {
         "suffix type": 1,
         "street post type": 0,
         "street sfx": 0,
+        "str sfx": 0,
+        "street designation": 1,
+        "street mode": 1,
+        "mode": 3,
         "suffix": 3,
     },
     "street_post_direction": {
@@ -273,6 +296,9 @@ _PLAIN: dict[str, dict[str, int]] = {
         "owner 1 full name": 0,
         "owner of record": 0,
         "property owner": 0,
+        "owner name full": 0,
+        "party owner 1 name full": 0,
+        "owner 1 label name": 0,
         "property owner name": 0,
         "name of owner": 0,
         "current owner": 0,
@@ -413,6 +439,9 @@ _PLAIN: dict[str, dict[str, int]] = {
         "real estate number": 2,
         "re number": 3,
         "permanent parcel number": 0,
+        "ain": 1,
+        "map par id": 2,
+        "parcel account number": 1,
         "ppn": 1,
         "upi": 2,
         "gpin": 1,
@@ -585,8 +614,10 @@ _WORDS = {
     "zipcode": "zip",
     "postcode": "zip",
     "tel": "telephone",
-    "sts": "situs",
-    "apn": "apn",
+    "phy": "physical",
+    "pstl": "postal",
+    "zipcd": "zip",
+    "nme": "name",
 }
 _NOISE = {"rem", "the", "a"}  # "rem" begins every name in assessor exports of one vendor
 _ABBREVIATED = {
@@ -616,7 +647,7 @@ def header_key(name: str) -> str:
 @lru_cache(maxsize=4096)
 def meaning(name: str) -> Meaning | None:
     """What a header name says; None if it is not known, or repeats an earlier column ("Address (2)")."""
-    if len(name) > 80 or _DUPLICATE.search(name):
+    if len(name) > 80 or name[:1].isdigit() or _DUPLICATE.search(name):
         return None
     key = header_key(name)
     return _TABLE.get(key) or _TABLE.get(re.sub(r"[^a-z0-9]", "", name.lower()))
@@ -650,14 +681,16 @@ def _words(name: str) -> Iterator[str]:
 
 def _phrases() -> Iterator[tuple[str, Meaning]]:
     for part, names in _PLAIN.items():
-        side: Side = "property" if part == "address" and part not in names else ""
         for name, level in names.items():
-            yield name, Meaning(part, "property" if part == "address" else side, level)
+            yield name, Meaning(part, "property" if part == "address" else "", level)
     for part, names in _PARTS.items():
         for name, level in names.items():
-            yield name, Meaning(part, "", level + 2)
+            if name != "full":  # that says nothing alone
+                yield name, Meaning(part, "", level + 2)
             for prefix, extra in _MAILING.items():
                 yield f"{prefix} {name}", Meaning(part, "mailing", level + extra)
+                if part == "address":
+                    yield f"{prefix} street", Meaning(part, "mailing", extra)
             yield f"{name} mailing", Meaning(part, "mailing", level)
             for prefix, extra in _PROPERTY.items():
                 yield f"{prefix} {name}", Meaning(part, "property", level + extra)

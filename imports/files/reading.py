@@ -24,6 +24,8 @@ from imports.files.limits import MAX_CELL_CHARS, MAX_COLUMNS, SAMPLE_ROWS
 from imports.files.records import Record, read_records
 from imports.files.text import TextForm, open_text, survey_text
 
+_SAMPLE_CHARS = 4_000_000
+_SAMPLE_LINES = 20_000
 _SEP_LINE = re.compile(r"\ufeff?sep=(.)\r?\n?$")
 _GUARD = re.compile(r"'[=+\-@\t\r\n]")
 _GUARDED = ("'=", "'+", "'-", "'@", "'\t", "'\r", "'\n")
@@ -126,9 +128,15 @@ def _read_csv(path: Path, layout: Layout) -> Iterator[RawRow]:
     header: list[str] = []
     probe, probe_texts = 0, set[str]()  # a cheap first look whether a row repeats the header
     new = tuple.__new__
+    broken = 0  # the line above, if its quotes were broken
+    usual = width  # cells in the last good row
     with open_text(path, layout.encoding) as handle:
         records = read_records(
-            handle, delimiter=layout.delimiter, line_end=layout.line_end, first_line=layout.header_line or 1
+            handle,
+            delimiter=layout.delimiter,
+            line_end=layout.line_end,
+            first_line=layout.header_line or 1,
+            width=width,
         )
         if layout.header_line:
             header = next(records, (0, [], ""))[1][:width]
@@ -140,12 +148,22 @@ def _read_csv(path: Path, layout: Layout) -> Iterator[RawRow]:
             if problem:
                 cells = [cell[:MAX_CELL_CHARS] for cell in cells]
                 yield RawRow(line, cells + padding[len(cells) :], problem, False)
+                broken = line
                 continue
             joined = "".join(cells)
             if not joined or joined.isspace():
                 yield RawRow(line, padding.copy(), "", True)
                 continue
             count = len(cells)
+            if broken:
+                if count < usual:
+                    # The rest of a cell with line breaks, torn off: never a row of its own.
+                    problem = f"seems to be the rest of the row on line {broken}, whose quotes are broken"
+                    yield RawRow(line, cells + padding[count:], problem, False)
+                    broken = 0 if '"' in joined else broken
+                    continue
+                broken = 0
+            usual = count
             if count != width:
                 if count > width and any(map(str.strip, cells[width:])):
                     problem = f"has {count} cells where the {_reference(layout)} {width}"
@@ -187,12 +205,16 @@ def _too_long(column: str, cell: str) -> str:
 def _first_records(path: Path, form: TextForm, delimiter: str, limit: int) -> list[Record]:
     """The first records that hold something, a bounded number of lines."""
     found: list[Record] = []
+    size = 0
     with open_text(path, form.encoding) as handle:
         for record in read_records(handle, delimiter=delimiter, line_end=form.line_end):
             if any(map(str.strip, record[1])) or record[2]:
                 found.append(record)
-                if len(found) >= limit:
+                size += sum(map(len, record[1]))
+                if len(found) >= limit or size > _SAMPLE_CHARS:
                     break
+            elif found and record[0] > _SAMPLE_LINES:
+                break
     if found and _SEP_LINE.match(delimiter.join(found[0][1])):
         del found[0]
     return found

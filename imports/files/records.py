@@ -10,7 +10,7 @@ from imports.files.text import read_blocks
 Record = tuple[int, list[str], str]
 """First physical line, cells, and what is wrong with it (empty = nothing)."""
 
-_BLOCK = 1 << 18
+_BLOCK = 1 << 17
 # A file with this many broken records gets short attempts only: otherwise a hostile file, on each of whose
 # lines a quote opens, would cost a thousand lines of parsing per line.
 _PATIENCE = 2_000
@@ -23,10 +23,12 @@ class _Batch(NamedTuple):
     """The one line in it is longer than a record may be; only its beginning is here."""
 
 
-def read_records(handle: TextIO, *, delimiter: str, line_end: str, first_line: int = 1) -> Iterator[Record]:
+def read_records(
+    handle: TextIO, *, delimiter: str, line_end: str, first_line: int = 1, width: int = 0
+) -> Iterator[Record]:
     """Every record from physical line `first_line` on, in order; an empty line is a record without cells.
 
-    Quotes are read strictly. Where they do not match, the first physical line of the record comes out with
+    `width` is the usual number of cells, if known: it tells rows that an open quote swallowed. Quotes are read strictly. Where they do not match, the first physical line of the record comes out with
     a problem, and reading goes on with the next physical line. Memory: a block and the longest record.
     """
     line = 1  # the physical line of lines[0]
@@ -55,7 +57,7 @@ def read_records(handle: TextIO, *, delimiter: str, line_end: str, first_line: i
                 for row in reader:
                     end = base + reader.line_num
                     if end - start > 1:
-                        trouble = _suspicion(lines[start:end], len(row), delimiter, line + start)
+                        trouble = _suspicion(lines[start:end], width or len(row), delimiter, line + start)
                         if trouble:
                             break
                     yield line + start, row, ""
@@ -96,7 +98,7 @@ def _too_long(lines: list[str]) -> bool:
     return len(lines) > MAX_RECORD_LINES or sum(map(len, lines)) > MAX_RECORD_CHARS
 
 
-def _suspicion(lines: list[str], cells: int, delimiter: str, line: int) -> str:
+def _suspicion(lines: list[str], width: int, delimiter: str, line: int) -> str:
     """Why a record of several lines is not believed; empty = it is.
 
     A quote that is never closed runs on to the next quote of the file and takes whole rows with it. Lines
@@ -104,8 +106,11 @@ def _suspicion(lines: list[str], cells: int, delimiter: str, line: int) -> str:
     """
     if _too_long(lines):
         return f'the quote (") opened on line {line} is not closed within {MAX_RECORD_LINES:,} lines'
-    whole = [text for text in lines[1:] if text.count('"') % 2 == 0]
-    if cells >= 4 and whole and all(len(loose_cells(text, delimiter)) == cells for text in whole):
+    if width < 4:  # too few to tell a row from a line of prose
+        return ""
+    inner = [loose_cells(text, delimiter) for text in lines[1:] if text.count('"') % 2 == 0]
+    rows = sum(1 for row in inner if len(row) == width and 2 * sum(map(bool, row)) > width)
+    if 2 * rows > len(inner):
         return f'the quote (") opened on line {line} is not closed there, and whole rows follow'
     return ""
 

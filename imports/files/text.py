@@ -84,8 +84,10 @@ def survey_text(path: Path, head: bytes, *, encoding: str | None = None) -> Text
     """
     chosen = _normalise(encoding) if encoding else ""
     bom = next((name for mark, name in _BOMS if head.startswith(mark)), "")
-    name = chosen or bom or _utf16_by_nuls(head)
+    name = bom or chosen or _utf16_by_nuls(head)
     notes: list[str] = []
+    if bom and chosen and chosen != bom and not (encoding or "").lower().startswith(bom[:6]):
+        notes.append(f"the file itself says that it is {bom}: {chosen} was not used")
     if not name:
         name = "utf-8" if _is_valid(path, "utf-8") else _without_utf8(path)
     elif not _is_valid(path, name):
@@ -164,4 +166,4 @@ def _is_binary(head: bytes, encoding: str) -> bool:
         encoding = "cp1252"
     text = head.decode(encoding, "ignore")
     controls = len(_CONTROL.findall(text))
-    return bool(text) and (controls > max(2, 0.02 * len(text)) or text.count("\0") > max(2, 0.3 * len(text)))
+    return bool(text) and (controls > max(16, 0.05 * len(text)) or text.count("\0") > max(2, 0.3 * len(text)))

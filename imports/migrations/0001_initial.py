@@ -7,73 +7,189 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('jobs', '0001_initial'),
-        ('leads', '0001_initial'),
+        ("jobs", "0001_initial"),
+        ("leads", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ImportBatch',
+            name="ImportBatch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=255)),
-                ('sha256', models.CharField(max_length=64)),
-                ('size', models.PositiveBigIntegerField(help_text='bytes')),
-                ('stored_as', models.CharField(help_text='Name of the file in the upload directory.', max_length=255)),
-                ('source', models.CharField(help_text='Who the list comes from.', max_length=100)),
-                ('default_city', models.TextField(blank=True)),
-                ('default_state', models.TextField(blank=True)),
-                ('on_duplicate', models.CharField(choices=[('fill', 'Fill blanks'), ('overwrite', 'Overwrite'), ('skip', 'Keep what is there')], default='fill', max_length=10)),
-                ('unknown_tags', models.CharField(choices=[('create', 'Create them, to be reviewed'), ('reject', 'Reject their rows')], default='create', max_length=10)),
-                ('tag_ids', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), blank=True, default=list, help_text='Tags for the whole file.', size=None)),
-                ('layout', models.JSONField(default=dict, help_text='How the file is read (files.Layout).')),
-                ('mapping', models.JSONField(default=dict, help_text='Which column feeds which field (mapping.Mapping).')),
-                ('status', models.CharField(choices=[('draft', 'Draft'), ('started', 'Started'), ('succeeded', 'Succeeded')], default='draft', max_length=10)),
-                ('created_at', models.DateTimeField()),
-                ('staged', models.PositiveIntegerField(default=0, help_text='Rows staged, blank ones included.')),
-                ('rows', models.PositiveIntegerField(default=0)),
-                ('created', models.PositiveIntegerField(default=0)),
-                ('updated', models.PositiveIntegerField(default=0)),
-                ('unchanged', models.PositiveIntegerField(default=0)),
-                ('rejected', models.PositiveIntegerField(default=0)),
-                ('blank', models.PositiveIntegerField(default=0)),
-                ('new_tag_ids', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), blank=True, default=list, size=None)),
-                ('notes', models.JSONField(blank=True, default=list)),
-                ('job', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='import_batch', to='jobs.job')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=255)),
+                ("sha256", models.CharField(max_length=64)),
+                ("size", models.PositiveBigIntegerField(help_text="bytes")),
+                ("stored_as", models.CharField(help_text="Name of the file in the upload directory.", max_length=255)),
+                ("source", models.CharField(help_text="Who the list comes from.", max_length=100)),
+                ("default_city", models.TextField(blank=True)),
+                ("default_state", models.TextField(blank=True)),
+                (
+                    "on_duplicate",
+                    models.CharField(
+                        choices=[("fill", "Fill blanks"), ("overwrite", "Overwrite"), ("skip", "Keep what is there")],
+                        default="fill",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "unknown_tags",
+                    models.CharField(
+                        choices=[("create", "Create them, to be reviewed"), ("reject", "Reject their rows")],
+                        default="create",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "tag_ids",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(),
+                        blank=True,
+                        default=list,
+                        help_text="Tags for the whole file.",
+                        size=None,
+                    ),
+                ),
+                ("layout", models.JSONField(default=dict, help_text="How the file is read (files.Layout).")),
+                (
+                    "mapping",
+                    models.JSONField(default=dict, help_text="Which column feeds which field (mapping.Mapping)."),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("draft", "Draft"), ("started", "Started"), ("succeeded", "Succeeded")],
+                        default="draft",
+                        max_length=10,
+                    ),
+                ),
+                ("created_at", models.DateTimeField()),
+                ("staged", models.PositiveIntegerField(default=0, help_text="Rows staged, blank ones included.")),
+                ("rows", models.PositiveIntegerField(default=0)),
+                ("created", models.PositiveIntegerField(default=0)),
+                ("updated", models.PositiveIntegerField(default=0)),
+                ("unchanged", models.PositiveIntegerField(default=0)),
+                ("rejected", models.PositiveIntegerField(default=0)),
+                ("blank", models.PositiveIntegerField(default=0)),
+                (
+                    "new_tag_ids",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), blank=True, default=list, size=None
+                    ),
+                ),
+                ("notes", models.JSONField(blank=True, default=list)),
+                (
+                    "job",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="import_batch",
+                        to="jobs.job",
+                    ),
+                ),
             ],
             options={
-                'permissions': [('import_leads', 'Can import leads')],
+                "permissions": [("import_leads", "Can import leads")],
             },
         ),
         migrations.CreateModel(
-            name='ImportRow',
+            name="ImportRow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('line', models.PositiveIntegerField()),
-                ('outcome', models.CharField(choices=[('created', 'Created'), ('updated', 'Updated'), ('unchanged', 'Unchanged'), ('rejected', 'Rejected')], max_length=9)),
-                ('reason', models.TextField(blank=True, db_default='', help_text='Why it was rejected.')),
-                ('tag_ids', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), blank=True, default=list, size=None)),
-                ('asserted_at', models.DateTimeField(blank=True, help_text='The date from which its tags count.', null=True)),
-                ('before', models.JSONField(blank=True, help_text='Values of the lead that this row changed.', null=True)),
-                ('extra', models.JSONField(blank=True, help_text='Columns that matched nothing; of a rejected row, all.', null=True)),
-                ('batch', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='row_set', to='imports.importbatch')),
-                ('lead', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='import_rows', to='leads.lead')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("line", models.PositiveIntegerField()),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("created", "Created"),
+                            ("updated", "Updated"),
+                            ("unchanged", "Unchanged"),
+                            ("rejected", "Rejected"),
+                        ],
+                        max_length=9,
+                    ),
+                ),
+                ("reason", models.TextField(blank=True, db_default="", help_text="Why it was rejected.")),
+                (
+                    "tag_ids",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), blank=True, default=list, size=None
+                    ),
+                ),
+                (
+                    "asserted_at",
+                    models.DateTimeField(blank=True, help_text="The date from which its tags count.", null=True),
+                ),
+                (
+                    "before",
+                    models.JSONField(blank=True, help_text="Values of the lead that this row changed.", null=True),
+                ),
+                (
+                    "extra",
+                    models.JSONField(
+                        blank=True, help_text="Columns that matched nothing; of a rejected row, all.", null=True
+                    ),
+                ),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="row_set",
+                        to="imports.importbatch",
+                    ),
+                ),
+                (
+                    "lead",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="import_rows",
+                        to="leads.lead",
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='importbatch',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'succeeded'), _negated=True), ('rows', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('created'), '+', models.F('updated')), '+', models.F('unchanged')), '+', models.F('rejected'))), _connector='OR'), name='importbatch_counts_add_up'),
+            model_name="importbatch",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("status", "succeeded"), _negated=True),
+                    (
+                        "rows",
+                        django.db.models.expressions.CombinedExpression(
+                            django.db.models.expressions.CombinedExpression(
+                                django.db.models.expressions.CombinedExpression(
+                                    models.F("created"), "+", models.F("updated")
+                                ),
+                                "+",
+                                models.F("unchanged"),
+                            ),
+                            "+",
+                            models.F("rejected"),
+                        ),
+                    ),
+                    _connector="OR",
+                ),
+                name="importbatch_counts_add_up",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='importrow',
-            constraint=models.UniqueConstraint(fields=('batch', 'line'), name='importrow_unique_line'),
+            model_name="importrow",
+            constraint=models.UniqueConstraint(fields=("batch", "line"), name="importrow_unique_line"),
         ),
         migrations.AddConstraint(
-            model_name='importrow',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('outcome', 'rejected'), ('reason__gt', '')), models.Q(models.Q(('outcome', 'rejected'), _negated=True), ('reason', '')), _connector='OR'), name='importrow_rejected_says_why'),
+            model_name="importrow",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("outcome", "rejected"), ("reason__gt", "")),
+                    models.Q(models.Q(("outcome", "rejected"), _negated=True), ("reason", "")),
+                    _connector="OR",
+                ),
+                name="importrow_rejected_says_why",
+            ),
         ),
     ]

@@ -28,14 +28,16 @@ from leads.addresses.tables import (
     AMBIGUOUS_STATES,
     DIRECTIONS,
     NAME_TAKES_NUMBER,
+    ORDINALS,
     PLACEHOLDERS,
+    STATE_ZIP_PREFIXES,
     STRONG_WORDS,
     SUFFIXES,
     UNIT_ALONE,
     UNIT_WORDS,
 )
 from leads.addresses.text import clean, upper
-from leads.addresses.units import has_digit, is_identifier, normalize_unit, unit_key
+from leads.addresses.units import has_digit, is_identifier, normalize_unit, read_unit, unit_key
 
 NORMALISER_VERSION: Final = 1
 """Part of every address key. Raise it with any change that gives an address another line or unit key."""
@@ -70,8 +72,12 @@ class _Place:
 
 _SECOND_ADDRESS: Final = re.compile(
     r"(?<=[A-Z]) ?(?:/|&|\bAND\b|\bAKA\b|\bA K A\b|\bA/K/A\b)+ ?(?:AKA ?|REAR )?[0-9].*"
-    r"|(?<=[A-Z0-9]) (?:AKA|A/K/A|A K A|DBA|D/B/A)\b.*"
+    r"|(?<=[A-Z0-9]) (?:AKA|A/K/A|A K A|DBA|D/B/A)\b.*"  # only behind a street, see below
     r"|(?<=[A-Z]) ?/ ?(?:REAR|LEASING|OFFICE|[A-Z] [A-Z]+$).*"
+)
+_LEADING_UNIT: Final = re.compile(
+    r"([0-9]+(?:ST|ND|RD|TH) (?:FL|FLR|FLOOR)|(?:APT|APARTMENT|UNIT|STE|SUITE|LOT|LT|BLDG|RM|ROOM|FL|FLOOR|#) ?(?:# )?[0-9A-Z-]*[0-9][0-9A-Z-]*|(?:APT|UNIT|STE|SUITE) [A-Z])"
+    r"(?: ,)? (?=[0-9]+[A-Z]? (?![A-Z]* *&)[0-9]*[A-Z])"
 )
 _PARENTHESES: Final = re.compile(r"\(([^()]*)\)")
 _CARE_OF: Final = re.compile(
@@ -79,7 +85,7 @@ _CARE_OF: Final = re.compile(
 )
 _SLASH: Final = re.compile(r"(?<=[0-9]) ?/ ?(?=[0-9])")
 _INNER_BOX: Final = re.compile(r"(?<= )(?:P ?O ?B(?:OX|X)?|P ?O ?DRAWER|POST OFFICE BOX) ?(?:# ?|NO )?[0-9][0-9A-Z-]*")
-_COUNTRIES: Final = frozenset({"USA", "US"})
+_COUNTRY: Final = re.compile(r"(?<=[0-9A-Z])(?: ,)* (?:UNITED STATES(?: OF AMERICA)?|USA|U S A|(?<=[0-9]{5} )US)(?: ,)*$")
 _DASHED_UNIT: Final = re.compile(r"([0-9]+)-+([0-9]+|[A-Z]{1,2})")
 
 
@@ -153,15 +159,18 @@ def _normalize(line: str, unit: str, city: str, state: str, zip: str, *, mailing
             plain.line, unit or plain.unit, city, state, zip, plus4, plain.number, True
         )
     place = _Place()
-    street = _read_line(text, city, state, zip, place, mailing=mailing, is_legal=line.lstrip()[:1] == "*")
+    street = _read_line(text, city, state, zip, place, mailing=mailing)
     # What is read once must read the same again. Ordinary lines do so at the first look.
     for _ in range(4):
         if not street.line or street.line == text:
             break
-        again = _read_line(street.line, city, state, zip, _Place(), mailing=mailing)
+        again = _read_line(
+            street.line, city or place.city, state or place.state, zip or place.zip, _Place(), mailing=mailing
+        )
         if again.line == street.line and not again.unit:
             break
-        street = Street(again.line, again.number, street.unit or again.unit, again.is_parsed)
+        both = " ".join(part for part in (again.unit, street.unit) if part)
+        street = again._replace(unit=normalize_unit(both) if again.unit else street.unit)
     else:
         street = Street(text, "", "", False)
     number = street.number
@@ -182,19 +191,25 @@ def _normalize(line: str, unit: str, city: str, state: str, zip: str, *, mailing
 
 
 def _read_line(
-    text: str, city: str, state: str, zip: str, place: _Place, *, mailing: bool, is_legal: bool = False
+    text: str, city: str, state: str, zip: str, place: _Place, *, mailing: bool
 ) -> Street:
     """Read a cleaned line; fills `place` with what it holds of city, state and ZIP."""
     if text in PLACEHOLDERS:
         return Street("", "", "", True)
-    if is_legal or is_legal_description(text):
+    if is_legal_description(text):
         line = legal_line(text)
         return Street(line, "", "", False)
+    text = _COUNTRY.sub("", text)
     unit_inside = ""
     if "(" in text or ")" in text:
         text, unit_inside = _without_parentheses(text)
+    if found := _LEADING_UNIT.match(text):  # "#42 233 S WACKER DR", "APT 4, 123 MAIN ST"
+        unit_inside = f"{found[1]} {unit_inside}".strip()
+        text = text[found.end() :]
     if "/" in text or "&" in text or "A" in text and ("AKA" in text or "DBA" in text or " AND " in text):
-        text = _SECOND_ADDRESS.sub("", _SLASH.sub("/", text))
+        text = _SLASH.sub("/", text)
+        if text[0].isdigit():
+            text = _SECOND_ADDRESS.sub("", text)
     if "," in text:
         words, unit = _read_segments(text, city, state, place, mailing=mailing)
     else:
@@ -218,23 +233,24 @@ def _read_street(words: list[str], *, mailing: bool) -> Street:
             rest = box[1].split()
             if not mailing and len(rest) > 1 and rest[0][0].isdigit():
                 return parse_street(rest)
-            return Street(box[0], "", "", True)
+            return Street(box[0], "", _department(rest), True)
         if first in _ROUTE_STARTS and (route := read_rural_route(text)):
             return Street(route[0], "", "", True)
     if "BOX" in words or "POB" in words:
         text = " ".join(words)
         if found := _INNER_BOX.search(text):
-            if mailing and (box := read_box(found[0])):
-                return Street(box[0], "", "", True)
+            if (mailing or not first[0].isdigit()) and (box := read_box(found[0])):
+                return Street(box[0], "", _department(words), True)
             words = (text[: found.start()] + text[found.end() :]).split()
-    if (first in UNIT_WORDS or first in ("BSMT", "REAR")) and len(words) > 3:
-        # "#42 233 S WACKER DR", "APT 4 123 MAIN ST"
-        for i in range(1, min(4, len(words) - 1)):
-            if words[i].isdigit() and i > 1 and (words[i + 1][0].isalpha() or words[i + 1][0].isdigit()):
-                street = parse_street(words[i:])
-                unit = normalize_unit(" ".join(words[:i]))
-                return street._replace(unit=f"{unit} {street.unit}".strip())
     return parse_street(words)
+
+
+def _department(words: list[str]) -> str:
+    """ "DEPT 541" beside a box."""
+    for i in range(len(words) - 1):
+        if UNIT_WORDS.get(words[i]) in ("DEPT", "PMB") and has_digit(words[i + 1]):
+            return normalize_unit(" ".join(words[i : i + 2]))
+    return ""
 
 
 _ROUTE_STARTS: Final = frozenset("RR R RURAL RFD RF RD RT RTE ROUTE HC HCR H HIGHWAY STAR".split())
@@ -271,28 +287,30 @@ def _without_unit_in_number(street: Street, unit: str) -> Street:
 
 def _take_place(words: list[str], city: str, state: str, zip: str, place: _Place) -> list[str]:
     """Take city, state and ZIP off the end of a line without commas."""
-    size = len(words)
-    if size < 3:
+    if len(words) < 2:
         return words
     last = words[-1]
-    if last in SUFFIXES and last not in AMBIGUOUS_STATES or last[0] == "#":
+    if last in SUFFIXES and last not in AMBIGUOUS_STATES:
         return words  # the usual end of a street
     rest = words
-    if last == "USA":
-        rest = words[:-1]
-        last = rest[-1]
     zip5 = plus4 = ""
     taken = 0
     if last[0].isdigit():
         zip5, plus4, taken = take_zip(rest)
-        if taken and (len(rest) - taken < 2 or not _can_precede_zip(rest[:-taken])):
+        if taken and (len(rest) - taken < 1 or not _can_precede_zip(rest[:-taken])):
             return words
         if taken:
             rest = rest[:-taken]
     code, size = take_state(rest)
+    if size and 0 < len(rest) - size and not any(has_digit(w) or w in STRONG_WORDS for w in rest[:-size]):
+        # "HOBOKEN NJ 07030": a place and no street.
+        if taken and code not in STATE_ZIP_PREFIXES and len(words[-1]) >= 5:
+            place.city, place.state = normalize_city(" ".join(rest[:-size])), code
+            place.zip, place.plus4 = zip5, plus4
+            return []
     if size and len(rest) - size >= 2:
         before = rest[:-size]
-        if _believe_state(before, rest[-size:], code, bool(taken), city, state):
+        if _believe_state(before, rest[-size:], code, zip5 if taken else None, city, state):
             rest = before
         else:
             code = ""
@@ -317,7 +335,7 @@ def _take_place(words: list[str], city: str, state: str, zip: str, place: _Place
 def _can_precede_zip(words: list[str]) -> bool:
     """Whether five digits after `words` are a ZIP, and not a door, a box or a road."""
     before = words[-1]
-    if before in UNIT_WORDS or before in ("NO", "BOX"):
+    if (before in UNIT_WORDS and before != "FL") or before in ("NO", "BOX"):
         return False
     if before in NAME_TAKES_NUMBER:
         _, rest = read_number(words)
@@ -328,25 +346,32 @@ def _can_precede_zip(words: list[str]) -> bool:
 
 
 def _believe_state(
-    before: list[str], words: list[str], code: str, has_zip: bool, city: str, state: str
+    before: list[str], words: list[str], code: str, zip5: str | None, city: str, state: str
 ) -> bool:
-    """Whether `words`, which spell a state, are one here: "FOREST CT" is a court, "HARTFORD CT" a state."""
+    """Whether `words`, which spell a state, are one here: "FOREST CT" is a court, "HARTFORD CT" a state.
+
+    `zip5` is the ZIP behind them, None if there is none.
+    """
     if city and " ".join(before).endswith(" " + city):
         return True
+    if zip5 and code in STATE_ZIP_PREFIXES and len(words[0]) == 2 and zip5[:2] not in STATE_ZIP_PREFIXES[code]:
+        return False
     start = find_city(before)
     if start is not None and start < len(before):
         named = before[start:]
-        if not any(has_digit(word) for word in named) and not (
-            code in AMBIGUOUS_STATES and not has_zip and any(w in SUFFIXES for w in named)
-        ):
-            return not city or has_zip or code == state
-        return False
+        if any(has_digit(word) for word in named) or code == "FL" and named[-1] in ORDINALS:
+            return False  # "TYSONS BLVD FOURTH FL"
+        if code in AMBIGUOUS_STATES and zip5 is None and any(word in SUFFIXES for word in named):
+            return False
+        return not city or zip5 is not None or code == state
     if start is not None:  # a street that ends before the state: "MAIN ST MD 21054", but "MAIN ST NE 20002"
-        return has_zip and words[-1] not in DIRECTIONS and "#" not in before
-    # No suffix to go by: common words are not believed.
-    if len(words) > 1 or len(words[0]) > 2 or code in AMBIGUOUS_STATES:
-        return has_zip and len(before) > 3 and code not in AMBIGUOUS_STATES
-    return has_zip or len(before) > 3
+        return zip5 is not None and words[-1] not in DIRECTIONS and "#" not in before
+    # No sure suffix to go by: whole words are not believed, nor the codes that end streets.
+    if len(words) > 1 or len(words[0]) > 2:
+        return zip5 is not None and len(before) > 3
+    if code in STATE_ZIP_PREFIXES:
+        return zip5 is not None and any(word in SUFFIXES for word in before[2:-1])
+    return zip5 is not None or code not in AMBIGUOUS_STATES and len(before) > 3
 
 
 def _take_known_city(words: list[str], city: str, *, certain: bool = False) -> list[str]:
@@ -378,63 +403,69 @@ def _read_segments(
     tail = [s for s in segments[1:] if s]
     if not head and tail and (tail[0][0][0].isdigit() or len(tail) == 1):
         head, tail = tail[0], tail[1:]
-    if tail and _is_country(tail[-1]):
-        tail.pop()
+    while head and tail and all(word.isdigit() for word in head):
+        head = [*head, *tail.pop(0)]  # "123, MAIN ST"; "121, 123 AND 125 MAIN ST"
     # ZIP and state, from the end.
-    found_zip = found_state = False
+    zip_words: list[str] = []
     if tail:
         last = tail[-1]
         zip5, plus4, size = take_zip(last)
         if size:
-            place.zip, place.plus4, found_zip = zip5, plus4, True
-            last = last[:-size]
-            tail[-1:] = [last] if last else []
+            place.zip, place.plus4, zip_words = zip5, plus4, last[-size:]
+            tail[-1:] = [last[:-size]] if last[:-size] else []
         if tail:
-            last = tail[-1]
-            code, size = take_state(last)
-            alone = size == len(last)
-            # "419 MELLON ST, SE" and "12 ELM ST, NE" end in a direction; "..., CLEVELAND, NE" in a state.
-            if size and not (alone and last[-1] in DIRECTIONS and len(tail) == 1 and not found_zip):
-                place.state, found_state = code, True
-                last = last[:-size]
-                tail[-1:] = [last] if last else []
-                if last and not has_digit(last[0]) and last[0] not in UNIT_WORDS:
-                    place.city = normalize_city(" ".join(last))
-                    tail.pop()
+            _take_segment_state(head, tail, place, has_zip=bool(zip_words))
+        elif zip_words:
+            return _take_place([*head, *zip_words], city, state, "", place), ""
     unit = ""
     post: list[str] = []
     box: list[str] = []
-    for i in range(len(tail) - 1, -1, -1):
-        segment = tail[i]
+    for segment in reversed(tail):
         first = segment[0]
-        if first in UNIT_WORDS or first in UNIT_ALONE or _is_floor(segment):
-            if len(segment) > 1 or first in UNIT_ALONE or is_identifier(first):
-                unit = f"{' '.join(segment)} {unit}".strip()
-        elif len(segment) == 1 and first in DIRECTIONS:
-            post = segment
-        elif _box_segment(segment):
-            box = segment
-        elif head and not head[0][0].isdigit() and first[0].isdigit() and len(segment) > 1:
+        if head and len(head[0]) > 1 and first in DIRECTIONS and (len(segment) == 1 or len(first) == 2):
+            # "MELLON ST, SE"; "PEACHTREE ST, NE STE 2000"; but "GRAVENSTEIN HWY, N SEBASTOPOL"
+            post, segment = [first], segment[1:]
+            if not segment:
+                continue
+            first = segment[0]
+        if _box_segment(segment):
+            if head and head[0] in _ROUTE_STARTS and first == "BOX":
+                head = [*head, *segment]  # "RR 4, BOX 164"
+            else:
+                box = segment
+            continue
+        if head and not head[0][0].isdigit() and first[0].isdigit() and len(segment) > 1 and not _is_floor(segment):
             # A name or a unit before the street: "SUITE 4, 12 MAIN ST".
             if head[0] in UNIT_WORDS or head[0] in UNIT_ALONE:
                 unit = f"{' '.join(head)} {unit}".strip()
             head = segment
-        elif not head:
-            head = segment if first[0].isdigit() else head
-            if not first[0].isdigit() and not place.city:
+            continue
+        if not head:
+            if first[0].isdigit():
+                head = segment
+            elif not place.city:
                 place.city = normalize_city(" ".join(segment))
-        elif all(is_identifier(word) for word in segment) and not (
-            len(segment) == 1 and segment[0].isalpha() and len(segment[0]) == 2
-        ):
-            unit = f"{' '.join(segment)} {unit}".strip()
-        elif not place.city and not any(has_digit(word) for word in segment):
-            place.city = normalize_city(" ".join(segment))
-        elif len(head) == 1 and head[0].isdigit():  # "123, MAIN ST"
-            head = [*head, *segment]
+            continue
+        words, end = read_unit(segment, open_ended=False)
+        if words and (len(words) > 1 or first not in UNIT_WORDS):
+            unit = f"{' '.join(words)} {unit}".strip()
+        elif words and len(segment) > 1:
+            unit, end = f"{' '.join(segment)} {unit}".strip(), len(segment)
+        city_words = segment[end:]
+        if len(city_words) == 1 and len(city_words[0]) < 3 and len(tail) > 1 and not has_digit(city_words[0]):
+            continue  # a state mistyped
+        if city_words and not place.city:
+            if words and not (zip_words or place.state or city) or any(has_digit(word) for word in city_words):
+                unit = f"{unit} {' '.join(city_words)}".strip()
+            else:
+                place.city = normalize_city(" ".join(city_words))
     if box and (mailing or not head):
         return box, unit
-    if head and (found_zip or found_state) and not place.city:
-        # "12 ELM ST HOBOKEN, NJ 07030"
+    if head and (zip_words or place.state) and not place.city and not box:
+        # "HOBOKEN, NJ 07030" is a place and no street; "12 ELM ST HOBOKEN, NJ 07030" is both.
+        if not unit and not any(has_digit(word) or word in STRONG_WORDS for word in head):
+            place.city = normalize_city(" ".join(head))
+            return [], unit
         start = None
         if city:
             shorter = _take_known_city(head, city, certain=True)
@@ -450,8 +481,27 @@ def _read_segments(
     return [*head, *post], unit
 
 
-def _is_country(words: list[str]) -> bool:
-    return words in (["USA"], ["U", "S", "A"], ["UNITED", "STATES"], ["UNITED", "STATES", "OF", "AMERICA"])
+def _take_segment_state(head: list[str], tail: list[list[str]], place: _Place, *, has_zip: bool) -> None:
+    """Take the state, and the city before it, off the last segment."""
+    last = tail[-1]
+    code, size = take_state(last)
+    if not size:
+        return
+    if size == len(last):
+        # "419 MELLON ST, NE" ends in a direction; "..., CLEVELAND, NE" in a state.
+        if last[-1] in DIRECTIONS and not has_zip:
+            before = tail[-2] if len(tail) > 1 else []
+            if not before or any(has_digit(word) for word in before):
+                return
+        place.state = code
+        tail.pop()
+        if len(tail) > 1 and tail[-1] != ["NEW", "YORK"] and take_state(tail[-1]) == (code, len(tail[-1])):  # "ROSWELL, GEORGIA, GA"
+            tail.pop()
+        elif tail and len(tail[-1]) > 1 and tail[-1][-1] == code:  # "MEMPHIS TN, TN"
+            tail[-1] = tail[-1][:-1]
+        return
+    place.state = code
+    tail[-1] = last[:-size]
 
 
 def _is_floor(words: list[str]) -> bool:

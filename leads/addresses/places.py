@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from leads.addresses.tables import CITY_PLACEHOLDERS, STATE_CODES, STATE_OLD_SPELLINGS, STATES
+from leads.addresses.tables import CITY_PLACEHOLDERS, STATE_CODES, STATE_OLD_SPELLINGS, STATE_ZIP_PREFIXES, STATES, ZERO_ZIP_STATES
 from leads.addresses.text import clean, upper
 
 STATE_WORDS: Final[dict[str, str]] = {
@@ -14,7 +14,7 @@ STATE_WORDS: Final[dict[str, str]] = {
     **{f"{code[0]} {code[1]}": code for code in STATE_CODES},  # "N J"
 }
 """Spelling, one to three words -> code."""
-_STATE_SQUEEZED: Final = {"".join(words.split()): code for words, code in STATE_WORDS.items()}
+_STATE_SQUEEZED: Final = {"".join(words.split()): code for words, code in STATE_WORDS.items()} | {"WASHINGTONDC": "DC"}
 
 _ZIP: Final = re.compile(r"([0-9]{3,5})(?:\.0*)?(?: ?- ?([0-9]{0,4}))?|([0-9]{4,5})[- ]?([0-9]{4})(?:\.0*)?")
 _ZIP_INSIDE: Final = re.compile(r"(?<![0-9A-Z.-])([0-9]{5})(?:-([0-9]{4}))?(?![0-9A-Z.-])")
@@ -93,7 +93,13 @@ def take_zip(words: list[str]) -> tuple[str, str, int]:
         before = words[-2]
         if len(last) == 4 and len(before) == 5 and before.isdigit():
             return (*normalize_zip(before + last), 2)
+        if len(last) == 4 and before in ZERO_ZIP_STATES and _zero_zip_fits("0" + last, before):
+            return _valid_zip(last), "", 1  # the zero lost by a spreadsheet: "NJ 7030"
     return "", "", 0
+
+
+def _zero_zip_fits(zip5: str, state: str) -> bool:
+    return zip5[:2] in STATE_ZIP_PREFIXES.get(state, (zip5[:2],))
 
 
 def take_state(words: list[str]) -> tuple[str, int]:
@@ -119,8 +125,6 @@ def split_city_state_zip(text: str) -> tuple[str, str, str, str]:
     if not words:
         return "", "", "", ""
     zip5, plus4, size = take_zip(words)
-    if not size and len(words) > 1 and words[-1].isdigit() and len(words[-1]) == 4 and words[-2] in STATE_CODES:
-        zip5, size = _valid_zip(words[-1]), 1  # the zero lost by a spreadsheet
     rest = words[:-size] if size else words
     if size and rest and (again := take_zip(rest))[2] and len(rest) > again[2]:
         # Two ZIPs ("NJ 07306 00000"): the one beside the state.

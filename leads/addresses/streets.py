@@ -17,6 +17,7 @@ from leads.addresses.tables import (
     NAME_TAKES_NUMBER,
     ORDINAL_ONES,
     ORDINALS,
+    SAINT_CITIES,
     STRONG_WORDS,
     SUFFIXES,
     TENS,
@@ -24,10 +25,11 @@ from leads.addresses.tables import (
     UNIT_ALONE,
     UNIT_ALONE_AFTER_NAME,
     UNIT_ANY_IDENTIFIER,
+    UNIT_INTERCHANGEABLE,
     UNIT_WORDS,
     ordinal,
 )
-from leads.addresses.units import ORDINAL, format_unit, has_digit, is_identifier, read_unit, unglue
+from leads.addresses.units import NAMED_FLOORS, ORDINAL, UNIT_NOUNS, format_unit, has_digit, is_identifier, read_unit, unglue
 
 _UNIT_START: Final = frozenset(UNIT_WORDS) | frozenset(UNIT_ALONE)
 _COMPASS_PAIRS: Final = {(a, b): a + b for a in "NS" for b in "EW"}
@@ -53,8 +55,11 @@ _ROUTE: Final = re.compile(
     r"(?P<kind>RR|R R|RURAL (?:ROUTE|RTE|RT)|RFD|RF D|RD|RT|RTE|ROUTE|HC|HCR|H C|HIGHWAY CONTRACT(?: ROUTE)?|"
     r"STAR (?:ROUTE|RTE|RT)) ?(?:# ?|NO )?(?P<number>[0-9]+[A-Z]?)?(?: ?BOX ?(?:# ?|NO )?(?P<box>[0-9A-Z-]+))?(?: |$)"
 )
+# "East side of", "north-east corner": words of surveyors, and of nobody's street.
 _LEGAL: Final = re.compile(
-    r"(?:REAR )?(?:NS|SS|ES|WS|NES|NWS|SES|SWS|NEC|NWC|SEC|SWC|COR) (?![0-9]+$)|AT A POINT\b|BED |[NSEW] END "
+    r"[^0-9].*\b(?:NS|SS|ES|WS|NES|NWS|SES|SWS|NEC|NWC|SWC|R/W|END OF)\b"
+    r"|(?:NS|SS|ES|WS|NES|NWS|SES|SWS|NEC|NWC|SEC|SWC|COR) (?![0-9]+$)"
+    r"|AT A POINT\b|(?:FORMER )?BED |PORTION OF |REAR OF |REAR - |[NSEW]{1,2} END "
     r"|.*\b[0-9]+(?:-[0-9]+)? ?(?:FT|FEET)\b.* (?:OF|N|S|E|W|NE|NW|SE|SW|NORTH|SOUTH|EAST|WEST|ALLEY)\b"
 )
 _PADDING: Final = re.compile(r"(?<=[A-Z])0000(?![0-9])")
@@ -114,7 +119,7 @@ def legal_line(text: str) -> str:
     return " ".join(
         SUFFIXES[word] if word in STRONG_WORDS and word not in _LEGAL_LEAVE else DIRECTIONS.get(word, word)
         for word in text.split()
-        if word not in (",", "(", ")", "#")
+        if word not in (",", "(", ")", "#", "-")
     )
 
 
@@ -143,7 +148,10 @@ def read_number(words: list[str]) -> tuple[str, list[str]]:
         found = _NUMBER.fullmatch(first)
         if not found:
             return "", words
-        number = found[1].lstrip("0") + found[2] + re.sub("-+0*", "-", found[3])
+        more = re.sub("-+", "-", found[3])
+        if first[0] == "0" and len(found[3]) == len(found[1]) + 1:  # "0105-0107" is padded, "300-08" is not
+            more = re.sub("-0+", "-", more)
+        number = found[1].lstrip("0") + found[2] + more
         if not any(c in "123456789" for c in number):
             number = ""
     elif first[0] in "NSEW" and len(words) > 1 and _GRID.fullmatch(first):
@@ -171,7 +179,7 @@ def read_number(words: list[str]) -> tuple[str, list[str]]:
             break
         if not after:
             break
-        number = f"{number}-{following.lstrip('0')}"
+        number = f"{number}-{following}"
         i += step
     return number, words[i:]
 
@@ -251,11 +259,11 @@ def read_highway(words: list[str], start: int) -> tuple[list[str], int] | None:
     second = words[i + 1] if i + 1 < size else ""
     third = words[i + 2] if i + 2 < size else ""
     road = _ROAD_WORDS.get(second)
-    letters = False
+    letters = loose = False
     if first == "U" and second == "S" and (third in _ROAD_WORDS or third.isdigit()):
-        name, i = "US HIGHWAY", i + (3 if third in _ROAD_WORDS else 2)
+        name, i, loose = "US HIGHWAY", i + (3 if third in _ROAD_WORDS else 2), third not in _ROAD_WORDS
     elif first == "US":
-        name, i = "US HIGHWAY", i + (2 if road else 1)
+        name, i, loose = "US HIGHWAY", i + (2 if road else 1), not road
     elif first in ("I", "IH", "INTERSTATE"):
         name, i = "INTERSTATE", i + (2 if road else 1)
     elif first in ("STATE", "ST") and road:
@@ -288,6 +296,8 @@ def read_highway(words: list[str], start: int) -> tuple[list[str], int] | None:
         name, i, letters = "HIGHWAY", i + 1, True
     elif (code := STATE_WORDS.get(first)) and road in ("HIGHWAY", "ROUTE"):
         name, i = f"{code} {road}", i + 2
+    elif len(first) == 2 and first in STATE_WORDS and second.isdigit() and third in ("HWY", "HIGHWAY"):
+        name, i, loose = f"{first} HIGHWAY", i + 1, True  # "NC 42 HWY"
     elif (code := STATE_WORDS.get(f"{first} {second}")) and _ROAD_WORDS.get(third) in ("HIGHWAY", "ROUTE"):
         name, i = f"{code} {_ROAD_WORDS[third]}", i + 3
     else:
@@ -305,6 +315,8 @@ def read_highway(words: list[str], start: int) -> tuple[list[str], int] | None:
     elif not (letters and _HIGHWAY_LETTERS.fullmatch(number) and number not in SUFFIXES):
         return None
     i += 1
+    if loose and i < size and _ROAD_WORDS.get(words[i]) in ("HIGHWAY", "ROUTE"):
+        i += 1  # "US 401 HWY S"
     if i < size and number.isdigit() and len(words[i]) == 1 and words[i] not in DIRECTIONS and words[i].isalpha():
         # "NH ROUTE 4 A"; a unit letter there is as rare, and the road is what decides the place.
         number += words[i]
@@ -350,12 +362,14 @@ def _name(words: list[str], *, has_suffix: bool) -> list[str]:
             if found := _LETTER_O.fullmatch(first):
                 return [ordinal(int(found[1] + "0"))]
         return words
+    if "&" in words:
+        words = ["AND" if word == "&" else word for word in words]
     if size == 2:
         if first in TENS and words[1] in ORDINAL_ONES:
             return [ordinal(TENS[first] + ORDINAL_ONES[words[1]])]
         if first.isdigit() and words[1] in ("TH", "ST", "ND", "RD") and has_suffix:
             return [ordinal(int(first))]
-    if first == "ST" and words[1] not in SUFFIXES:
+    if first == "ST" and words[1] not in SUFFIXES and (size > 2 or words[1] not in DIRECTIONS):
         words = ["SAINT", *words[1:]]
     elif size > 2 and "ST" in words[1:-1]:
         i = words.index("ST", 1)
@@ -389,6 +403,8 @@ def street_words(words: list[str]) -> list[str]:
             post, words = DIRECTIONS[last], words[:-1]
     elif size == 2 and last in DIRECTIONS and words[0].isdigit():
         return [words[0], DIRECTIONS[last]]
+    if size == 2 and words[0] in DIRECTIONS and (grid := _GRID_COORDINATE.fullmatch(words[1])):
+        return [DIRECTIONS[words[0]], grid[1], grid[2]]  # "S 400E", a grid street in Utah
     last = words[-1]
     size = len(words)
     suffix = ""
@@ -428,24 +444,30 @@ def find_unit(words: list[str]) -> int:
     for i in range(size):
         word = words[i]
         if word not in _UNIT_START:
+            if word == "NO" and i + 2 == size and i > 1 and has_digit(words[i + 1]) and _is_street_end(words, i):
+                return i  # "BISCAYNE BLVD NO 239"
+            continue
+        if i == 0:
+            if word == "#":
+                return i
             continue
         if word == "#":
-            return i
-        if i == 0:
-            continue
+            return i - 1 if words[i - 1] in UNIT_WORDS and i > 1 else i
         following = words[i + 1] if i + 1 < size else ""
         if word in UNIT_WORDS:
             kind = UNIT_WORDS[word]
             if kind == "FL":
-                if following and has_digit(following) and not ORDINAL.fullmatch(following):
+                if has_digit(following) and len(following) < 4 and not ORDINAL.fullmatch(following):
                     return i
                 before = words[i - 1]
+                if before in NAMED_FLOORS and i > 1 and _is_street_end(words, i - 1):
+                    return i - 1
                 if i > 1 and (
                     ORDINAL.fullmatch(before) or before in ORDINALS or before.isdigit() and _is_street_end(words, i - 1)
                 ):
                     return i - 1
                 continue
-            if not following or not _names_in(words, i):
+            if not following or not _names_in(words, i) or words[i - 1] == "SAULT":
                 continue
             if kind in UNIT_ANY_IDENTIFIER:
                 if following in SUFFIXES and i + 2 >= size and not is_identifier(following):
@@ -458,7 +480,7 @@ def find_unit(words: list[str]) -> int:
             if len(following) == 1 and (following not in DIRECTIONS or i + 2 >= size):
                 return i
             continue
-        last = not following or following in ("HOUSE", "BLDG", "BUILDING", "UNIT", "APT", "FLAT")
+        last = not following or following in UNIT_NOUNS
         if (last or has_digit(following) or following in _UNIT_START) and _names_in(words, i):
             if _is_street_end(words, i) or (word in UNIT_ALONE_AFTER_NAME and last):
                 return i
@@ -590,39 +612,67 @@ def parse_street(words: list[str]) -> Street:
         return Street(number, number, "", False) if number else Street("", "", "", True)
     if any(len(word) > 5 and _GLUED_DIRECTION.fullmatch(word) for word in rest):
         rest = " ".join(_GLUED_DIRECTION.sub(r"\1 \2", word) for word in rest).split()
-    unit_words: list[str] = []
-    start = 0
-    if len(rest) > 1 and rest[0] in DIRECTIONS and rest[0] != "S":
-        start = 1
-    if rest[start] in _HIGHWAY_START or "-" in rest[start] or has_digit(rest[start]):
-        highway = read_highway(rest, start) or (read_highway(rest, 1) if rest[0] == "S" and len(rest) > 1 else None)
-        if rest[0] == "S" and start == 0 and highway is not None and read_highway(rest, 0) is None:
-            start = 1
-        if highway:
-            name, after = highway
-            unit_words, _ = read_unit(unglue(rest[after:]))
-            line = [*(DIRECTIONS[w] for w in rest[:start]), *name]
-            return _street(number, line, unit_words)
+    if "&" in rest or "AND" in rest:
+        crossing = _read_crossing(number, rest)
+        if crossing is not None:
+            return crossing
+    unit: list[str] = []
+    while len(rest) > 2 and UNIT_WORDS.get(rest[-1]) in UNIT_INTERCHANGEABLE and _is_street_end(rest, len(rest) - 1):
+        rest = rest[:-1]  # "DORCHESTER PL NE UNIT"
+    road, after = _read_road(rest)
+    if road:
+        return _street(number, road, _unit(rest[after:]), is_parsed=True)
     i = find_unit(rest)
-    if i == len(rest):
-        rest = unglue(rest) if has_digit(rest[-1]) else rest
+    if i == len(rest) and has_digit(rest[-1]):
+        rest = unglue(rest)
         i = find_unit(rest)
     if i < len(rest):
-        unit_words, _ = read_unit([w for w in rest[i:] if w not in ("-", "HOUSE")])
+        unit = [w for w in rest[i:] if w != "-"]
         rest = rest[:i]
-        while rest and rest[-1] == "-":
+        while len(rest) > 1 and rest[-1] == "-":
             rest.pop()
-        if rest and len(rest) > 1:
-            j = find_bare_unit(rest)
-            if j < len(rest) and _closes(rest, j):  # "AMERICANA BLVD 12 APT B"
-                unit_words, rest = [*rest[j:], *unit_words], rest[:j]
-    elif len(rest) > 1:
+    if len(rest) > 1:
         i = find_bare_unit(rest)
-        unit_words, rest = rest[i:], rest[:i]
+        unit = [*rest[i:], *unit]
+        rest = rest[:i]
     rest = [w for w in rest if w != "-"]
     if not rest:
-        return Street(number, number, format_unit(unit_words), False)
-    return _street(number, street_words(_split_hyphens(rest)), unit_words)
+        return Street(number, number, format_unit(_unit(unit)), False)
+    line = street_words(_split_hyphens(rest))
+    return _street(number, line, _unit(unit), is_parsed=bool(number) or line[-1] in SUFFIXES or line[-1] in DIRECTIONS)
+
+
+def _unit(words: list[str]) -> list[str]:
+    return read_unit(unglue(words))[0] if words else []
+
+
+def _read_road(rest: list[str]) -> tuple[list[str], int]:
+    """A numbered road, with its direction, at the front of `rest`, and the index behind it; else ``[]``."""
+    for start in (0, 1):
+        if start < len(rest) and (
+            rest[start] in _HIGHWAY_START or "-" in rest[start] or has_digit(rest[start])
+        ):
+            found = read_highway(rest, start)
+            if found:
+                return [*(DIRECTIONS[word] for word in rest[:start]), *found[0]], found[1]
+        if rest[0] not in DIRECTIONS:
+            break
+    return [], 0
+
+
+def _read_crossing(number: str, rest: list[str]) -> Street | None:
+    """Two crossing streets ("MAIN ST & OAK AVE"); None if the sign is part of a name ("ROSE & CROWN LN")."""
+    i = rest.index("&") if "&" in rest else rest.index("AND")
+    left, right = rest[:i], rest[i + 1 :]
+    if not left or not right or right[0][0].isdigit() and not ORDINAL.fullmatch(right[0]):
+        return None
+    road, after = _read_road(left)
+    if not (road and after == len(left)) and not (len(left) > 1 and left[-1] in SUFFIXES):
+        return None
+    first, second = parse_street(left), parse_street(right)
+    if first.unit or second.unit or not first.line or not second.line:
+        return None
+    return _street(number, [first.line, "&", second.line], [], is_parsed=True)
 
 
 def _split_hyphens(words: list[str]) -> list[str]:
@@ -635,9 +685,9 @@ def _split_hyphens(words: list[str]) -> list[str]:
     return out or words
 
 
-def _street(number: str, line: list[str], unit_words: list[str]) -> Street:
+def _street(number: str, line: list[str], unit: list[str], *, is_parsed: bool) -> Street:
     text = " ".join(line)
-    return Street(f"{number} {text}" if number else text, number, format_unit(unit_words), True)
+    return Street(f"{number} {text}" if number else text, number, format_unit(unit), is_parsed)
 
 
 # Where a street ends and a city begins --------------------------------------------------------------------
@@ -649,15 +699,15 @@ def find_city(words: list[str]) -> int | None:
     The state and ZIP have been taken off before; the index may be ``len(words)``: no city.
     """
     size = len(words)
+    if "BOX" in words[:-1]:
+        return _after_box(words)
     _, rest = read_number(words)
     offset = size - len(rest)
     if not rest:
         return None
-    start = 1 if len(rest) > 1 and rest[0] in DIRECTIONS else 0
-    if rest[start] in _HIGHWAY_START or has_digit(rest[start]):
-        highway = read_highway(rest, start)
-        if highway:
-            return offset + _after_unit(rest, highway[1])
+    road, after = _read_road(rest)
+    if road:
+        return offset + _after_unit(rest, after)
     i = find_unit(rest)
     if i < len(rest):
         return offset + _after_unit(rest, i)
@@ -665,19 +715,42 @@ def find_city(words: list[str]) -> int | None:
         if rest[i] not in STRONG_WORDS or not _names_in(rest, i):
             continue
         following = rest[i + 1] if i + 1 < len(rest) else ""
-        if following in STRONG_WORDS and not (following == "ST" and i + 2 < len(rest)):
+        if following in STRONG_WORDS and not (following in ("ST", "LA") and i + 2 < len(rest)):
             continue  # "PARK PLACE BLVD": the last of them ends the street
-        if rest[i] == "ST" and following and rest[i - 1] in _BEFORE_SAINT:
-            continue
-        end = i + 1
-        city = rest[end + 1 :]
-        if following in DIRECTIONS:
-            spelled = len(following) > 2
-            named = " ".join(city)
-            if not city or not (spelled or named in DIRECTIONAL_CITIES):
-                end += 1
+        if following in ("&", "AND"):
+            continue  # a crossing: the second street's suffix counts
+        if rest[i] == "ST" and following:
+            if following in SAINT_CITIES:
+                return offset + i
+            if rest[i - 1] in _BEFORE_SAINT:
+                continue
+        end = _after_direction(rest, i + 1)
+        if end > i + 1 and end < len(rest) and rest[end] in STRONG_WORDS and rest[end] not in ("ST", "LA"):
+            continue  # "SLEEPY AVENUE WEST RD"
         return offset + _after_unit(rest, end)
     return None
+
+
+def _after_box(words: list[str]) -> int | None:
+    i = words.index("BOX") + 1
+    while i < len(words) and words[i] in ("#", "NO"):
+        i += 1
+    if i >= len(words) or not (has_digit(words[i]) or len(words[i]) == 1):
+        return None
+    i += 1
+    while i < len(words) and is_identifier(words[i]) and words[i] not in DIRECTIONS:
+        i += 1
+    return _after_unit(words, i)
+
+
+def _after_direction(words: list[str], i: int) -> int:
+    """Index behind the street's direction at `i`, if it is the street's and not the city's."""
+    if i >= len(words) or words[i] not in DIRECTIONS:
+        return i
+    following = words[i + 1] if i + 1 < len(words) else ""
+    if (words[i], following) in _COMPASS_PAIRS:  # "DR S E GRAND RAPIDS"
+        return i + 2
+    return i if " ".join(words[i + 1 :]) in DIRECTIONAL_CITIES else i + 1
 
 
 def _after_unit(words: list[str], start: int) -> int:

@@ -20,9 +20,11 @@ from leads.addresses.text import clean
 _GLUED: Final = re.compile(
     r"(APT|UNIT|STE|SUITE|BLDG|BLD|RM|ROOM|LOT|LT|REAR|TRLR|PH|FLR)([0-9][0-9A-Z/-]*)", re.ASCII
 )
-_IDENTIFIER: Final = re.compile(r"[A-Z]{0,3}-?[0-9][0-9A-Z]*(?:[-/][0-9A-Z]+)*|[A-Z](?:-[A-Z0-9]+)?|[A-Z]{2}")
+_IDENTIFIER: Final = re.compile(r"[A-Z]{0,3}-?[0-9][0-9A-Z]*(?:[-/][0-9A-Z]+)*|[A-Z](?:-[A-Z0-9]+)?|([A-Z])\1")
 ORDINAL: Final = re.compile(r"0*([0-9]+)(?:ST|ND|RD|TH)")
 _FLOOR_WORDS: Final = frozenset({"FL", "FLR", "FLOOR"})
+NAMED_FLOORS: Final = frozenset("GROUND TOP MAIN LOWER UPPER ENTIRE WHOLE".split())
+UNIT_NOUNS: Final = frozenset("UNIT FLAT FLT APT APARTMENT HOUSE BLDG BUILDING COTTAGE LEVEL".split())
 _KEY_PIECES: Final = re.compile(r"[0-9]+|[A-Z]+|[^0-9A-Z\s-]+")
 
 
@@ -74,13 +76,15 @@ def read_unit(words: list[str], start: int = 0, *, open_ended: bool = True) -> t
             if following:
                 out.append("#")
             continue
-        if kind == "FL" and not following and out and (floor := _floor_number(out[-1])):
-            out[-1:] = ["FL", floor]  # "BLDG 2 3RD FL"
+        if kind == "FL" and not following and out and (floor := _floor_number(out[-1]) or out[-1] in NAMED_FLOORS):
+            out[-1:] = ["FL", floor if isinstance(floor, str) else out[-1]]  # "BLDG 2 3RD FL", "GROUND FL"
             i += 1
             continue
         if word == "NO" and following and has_digit(following):  # "UNIT NO 4"
             i += 1
             continue
+        if kind == "FL" and len(following) > 3 and following.isdigit() and not open_ended:
+            break  # Florida and a ZIP
         if kind is not None and (following or out or open_ended):
             # "APT UNIT 4": one designator is enough.
             if out and out[-1] in UNIT_INTERCHANGEABLE:
@@ -91,20 +95,25 @@ def read_unit(words: list[str], start: int = 0, *, open_ended: bool = True) -> t
         if word in UNIT_ALONE and not (out and out[-1] in UNIT_WORDS and following and is_identifier(following)):
             out.append(UNIT_ALONE[word])
             i += 1
+            if following in UNIT_NOUNS and i + 1 == end:  # "LOWER FLAT", "REAR HOUSE"
+                i += 1
             continue
-        if following in _FLOOR_WORDS and (floor := _floor_number(word)):
+        after = words[i + 2] if i + 2 < end else ""
+        if following in _FLOOR_WORDS and (floor := _floor_number(word)) and not _floor_number(after):
             out += ["FL", floor]
             i += 2
             continue
         expects = bool(out) and (out[-1] in UNIT_WORDS or out[-1] in ("REAR", "PH", "OFC", "SIDE"))
         if expects and out[-1] == "FL":
             word = _floor_number(word) or word
-        if open_ended or (expects and word not in SUFFIXES) or (is_identifier(word) and word not in DIRECTIONS):
+        if not open_ended:
+            expects = expects and word not in SUFFIXES and (len(word) < 3 or has_digit(word))
+        if open_ended or expects or (is_identifier(word) and word not in DIRECTIONS):
             out.append(word)
             i += 1
             continue
         break
-    if out and out[-1] == "#":
+    if out and (out[-1] == "#" or not open_ended and out[-1] in UNIT_INTERCHANGEABLE):
         out.pop()
     return out, i
 
@@ -115,7 +124,7 @@ def normalize_unit(text: str) -> str:
     text = clean(text)
     if text in PLACEHOLDERS:
         return ""
-    words = unglue([w for w in text.split() if w not in (",", "-", "(", ")", "&")])
+    words = unglue([w for w in text.split() if w not in (",", "-", "(", ")")])
     unit, _ = read_unit(words)
     return format_unit(unit)
 
@@ -172,8 +181,10 @@ def _squeeze(words: list[str]) -> str:
 
 
 __all__ = [
+    "NAMED_FLOORS",
     "ORDINAL",
     "UNIT_ANY_IDENTIFIER",
+    "UNIT_NOUNS",
     "format_unit",
     "has_digit",
     "is_identifier",

@@ -23,6 +23,8 @@ USER = "leadscore"
 ANSWER_SECONDS = 60.0
 RECOVERY_SECONDS = 600.0  # it answers "starting up": replaying a crash's log may take its time
 MB = 1024 * 1024
+# The port was taken a moment ago, or children of a killed server still hold its memory.
+PASSING_CAUSES = ("could not create any TCP/IP sockets", "shared memory block", "lock file")
 
 
 class Postgres:
@@ -63,8 +65,7 @@ class Postgres:
                 self._wait_until_it_answers(time.monotonic() + ANSWER_SECONDS)
                 break
             except _Exited as error:
-                # The port was taken a moment ago, or children of a killed server hold its memory yet.
-                if pause is None:
+                if pause is None or not any(cause in self._last_line() for cause in PASSING_CAUSES):
                     raise EmbeddedError(self._failure(str(error))) from None
                 if not keep_port:
                     self.port = 0
@@ -208,8 +209,10 @@ class Postgres:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
 
     def _failure(self, why: str) -> str:
-        log = self._layout.log(self.name)
-        return f"PostgreSQL did not start: {why} ({last_line(log)}); its log is {log}"
+        return f"PostgreSQL did not start: {why} ({self._last_line()}); its log is {self._layout.log(self.name)}"
+
+    def _last_line(self) -> str:
+        return last_line(self._layout.log(self.name))
 
 
 class _Exited(Exception):

@@ -73,9 +73,7 @@ class Command(BaseCommand):
 
     def _report(self, batch: ImportBatch, job: Job, options: dict[str, Any]) -> None:
         result = job.result or {}
-        report = {
-            name: result[name] for name in ("rows", "created", "updated", "unchanged", "rejected", "blank")
-        } | {
+        report = {name: result[name] for name in ("rows", "created", "updated", "unchanged", "rejected", "blank")} | {
             "rejected_file": str(_write_rejected(batch)) if batch.rejected else None,
             "new_tags": result["new_tags"],
             "notes": batch.notes,
@@ -88,7 +86,9 @@ class Command(BaseCommand):
         for name, value in report.items():
             if value not in (None, []):
                 shown = f"{value:,}" if isinstance(value, int) else value
-                self.stdout.write(f"{name.replace('_', ' '):>13}  {', '.join(value) if isinstance(value, list) else shown}")
+                self.stdout.write(
+                    f"{name.replace('_', ' '):>13}  {', '.join(value) if isinstance(value, list) else shown}"
+                )
 
 
 def _pair(text: str) -> tuple[str, str]:

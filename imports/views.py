@@ -1,0 +1,250 @@
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.utils.text import slugify
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts.pages import HtmxHttpRequest, needs, person_of, show, wants_part
+from imports.files import Layout, UnusableFile, read_rows, sample_rows
+from imports.forms import UploadForm
+from imports.mapping import FIELDS, Mapping, MappingError, require_address
+from imports.models import ImportBatch
+from imports.operations import (
+    ImportRefused,
+    discard_batch,
+    preview_batch,
+    receive_file,
+    remap_batch,
+    start_import,
+    stored_path,
+)
+from imports.queries import Evidence, evidence_of, rejected_rows_csv
+from jobs.views import STOP_POLLING, may_cancel
+from leads.models import Lead
+from leads.views import show_panel
+from tags.models import Tag
+
+RECENT = 50
+SAMPLES = 3
+COUNTED_BYTES = 8 * 1024 * 1024  # up to here the rows are counted for the review; beyond, estimated
+
+
+@require_http_methods(["GET", "POST"])
+@needs("imports.view_importbatch")
+def import_list(request: HtmxHttpRequest) -> HttpResponse:
+    """The imports of late, and the form that brings a new list."""
+    if request.method == "POST":
+        return _upload(request)
+    return _import_list(request, UploadForm())
+
+
+def _import_list(
+    request: HtmxHttpRequest, form: UploadForm, *, unusable: UnusableFile | None = None, status: int = 200
+) -> HttpResponse:
+    batches = ImportBatch.objects.select_related("job").order_by("-pk")[:RECENT]
+    context = {"form": form, "unusable": unusable, "batches": batches, "may_import": _may_import(request)}
+    return show(request, "imports/list.html", context, status=status)
+
+
+def _may_import(request: HtmxHttpRequest) -> bool:
+    return person_of(request).has_perm("imports.import_leads")
+
+
+@needs("imports.import_leads")
+def _upload(request: HtmxHttpRequest) -> HttpResponse:
+    form = UploadForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return _import_list(request, form, status=422)
+    asked = form.cleaned_data
+    try:
+        # A file without an address column becomes a draft all the same: the person may choose the column.
+        batch = receive_file(
+            content=asked["file"],
+            name=asked["file"].name,
+            at=timezone.now(),
+            by=person_of(request),
+            source=asked["source"],
+            place=asked["place"],
+            on_duplicate=asked["on_duplicate"],
+            unknown_tags=asked["unknown_tags"],
+            tag_ids=[tag.pk for tag in asked["tags"]],
+            require_address=False,
+        )
+    except UnusableFile as unusable:
+        return _import_list(request, form, unusable=unusable, status=422)
+    except (ImportRefused, MappingError) as refusal:
+        form.add_error(None, str(refusal))
+        return _import_list(request, form, status=422)
+    return redirect(batch)
+
+
+@require_GET
+@needs("imports.view_importbatch")
+def import_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """A draft to review, a running import with its bar, or what became of it."""
+    batch = get_object_or_404(ImportBatch.objects.select_related("job", "job__created_by"), pk=pk)
+    if batch.status == ImportBatch.Status.DRAFT:
+        return _review(request, batch)
+    job = batch.job
+    context = {
+        "batch": batch,
+        "job": job,
+        "landed": batch.created + batch.updated + batch.unchanged + batch.rejected,
+        "may_cancel": job is not None and may_cancel(request, job),
+        "may_import": _may_import(request),
+        "new_tags": Tag.objects.filter(pk__in=batch.new_tag_ids),
+        "file_tags": Tag.objects.filter(pk__in=batch.tag_ids),
+    }
+    over = wants_part(request) and not (job and job.is_live)
+    return show(request, "imports/detail.html", context, part="state", status=STOP_POLLING if over else 200)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnChoice:
+    """A column of the file as the review shows it; `number` counts from 1."""
+
+    number: int
+    name: str
+    samples: list[str]
+    field: str
+
+
+def _review(
+    request: HtmxHttpRequest,
+    batch: ImportBatch,
+    *,
+    problem: str = "",
+    chosen: dict[str, int] | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """How the file was understood. With `chosen`, the choices a person just made that could not be taken."""
+    layout = Layout.from_dict(batch.layout)
+    path = stored_path(batch)
+    try:
+        sample = sample_rows(path, layout)
+        preview = preview_batch(batch=batch)
+        rows, is_exact = _count_rows(batch, layout)
+    except (OSError, UnusableFile) as error:
+        sample, preview, rows, is_exact = [], [], 0, True
+        problem = problem or f"The file cannot be read any more ({error}); discard this draft and upload it again."
+    mapping = Mapping.from_dict(batch.mapping)
+    fields = {at: name for name, at in mapping.fields.items()}
+    if chosen is not None:
+        fields = {number - 1: name for name, number in chosen.items()}
+    elif not problem:
+        try:
+            require_address(mapping, layout.columns, sample)
+        except UnusableFile as unusable:
+            # The file was taken as a draft, so that the person can choose; the hint for the command does not apply.
+            problem = str(unusable)
+    context = {
+        "batch": batch,
+        "layout": layout,
+        "columns": [
+            ColumnChoice(number=at + 1, name=name, samples=_samples(sample, at), field=fields.get(at, ""))
+            for at, name in enumerate(layout.columns)
+        ],
+        "fields": [(name, field.label) for name, field in FIELDS.items()],
+        "preview": preview,
+        "problems": sum(1 for row in preview if row.problem),
+        "rows": rows,
+        "is_exact": is_exact,
+        "problem": problem,
+        "has_address": "address" in mapping.fields or "street_name" in mapping.fields,
+        "may_import": _may_import(request),
+        "file_tags": Tag.objects.filter(pk__in=batch.tag_ids),
+    }
+    return show(request, "imports/review.html", context, status=status)
+
+
+def _samples(sample: list[list[str]], at: int) -> list[str]:
+    """The first different values of a column."""
+    values = (row[at].strip() for row in sample if at < len(row))
+    return list(islice(dict.fromkeys(value for value in values if value), SAMPLES))
+
+
+def _count_rows(batch: ImportBatch, layout: Layout) -> tuple[int, bool]:
+    """The rows of the file: exact for a small file, else about how many, from the width of its first rows."""
+    if batch.size <= COUNTED_BYTES:
+        return sum(1 for row in read_rows(stored_path(batch), layout) if not row.is_blank), True
+    first = list(islice(read_rows(stored_path(batch), layout), 2_000))
+    width = sum(sum(len(cell) + 1 for cell in row.cells) + 1 for row in first) / max(len(first), 1)
+    return round(batch.size / max(width, 1.0), -3), False
+
+
+def _draft(pk: int) -> ImportBatch | None:
+    """The batch while it is still a draft; 404 where there is none."""
+    batch = get_object_or_404(ImportBatch, pk=pk)
+    return batch if batch.status == ImportBatch.Status.DRAFT else None
+
+
+@require_POST
+@needs("imports.import_leads")
+def columns(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Take the columns as chosen; with `start`, begin the import as well."""
+    batch = _draft(pk)
+    if batch is None:
+        return redirect("imports:detail", pk)
+    names = list(batch.layout.get("columns", []))
+    chosen: dict[str, int] = {}
+    twice = ""
+    for number in range(1, len(names) + 1):
+        field = request.POST.get(f"column-{number}", "")
+        if field in chosen:
+            twice = (
+                f"Both “{names[chosen[field] - 1]}” and “{names[number - 1]}” are set to "
+                f"{FIELDS[field].label}; a field takes one column."
+            )
+        if field in FIELDS:
+            chosen[field] = number
+    try:
+        if twice:
+            raise MappingError(twice)
+        batch = remap_batch(batch=batch, columns=chosen)
+    except (MappingError, UnusableFile) as error:
+        return _review(request, batch, problem=str(error), chosen=chosen, status=422)
+    if "start" in request.POST:
+        start_import(batch=batch, at=timezone.now(), by=person_of(request))
+    return redirect(batch)
+
+
+@require_POST
+@needs("imports.import_leads")
+def discard(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    batch = _draft(pk)
+    if batch is None:
+        return redirect("imports:detail", pk)
+    discard_batch(batch=batch)
+    messages.success(request, f"The draft of {batch.name} is discarded; nothing was imported.")
+    return redirect("imports:list")
+
+
+@require_GET
+@needs("imports.import_leads")
+def rejected(request: HtmxHttpRequest, pk: int) -> StreamingHttpResponse:
+    """The rejected rows with line and reason, to be mended and uploaded again."""
+    batch = get_object_or_404(ImportBatch, pk=pk)
+    response = StreamingHttpResponse(rejected_rows_csv(batch=batch), content_type="text/csv; charset=utf-8")
+    stem = slugify(batch.name.rpartition(".")[0]) or "list"
+    response["Content-Disposition"] = f'attachment; filename="{stem}-rejected.csv"'
+    return response
+
+
+@require_GET
+@needs("leads.view_lead")
+def lead_panel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """What each list said of a lead, list by list."""
+    lead = get_object_or_404(Lead, pk=pk)
+    by_source: dict[str, list[Evidence]] = {}
+    for evidence in evidence_of(lead=lead):
+        by_source.setdefault(evidence.source, []).append(evidence)
+    context: dict[str, Any] = {
+        "sources": by_source,
+        "may_view_imports": person_of(request).has_perm("imports.view_importbatch"),
+    }
+    return show_panel(request, "imports/lead_panel.html", lead, "evidence", context)

@@ -1,0 +1,27 @@
+"""Reads for pages: the jobs of late, and what one is doing."""
+
+from jobs.models import Job, JobQuerySet
+
+RECENT = 50
+
+
+def recent_jobs(*, count: int = RECENT) -> JobQuerySet:
+    """The newest jobs with the people who started them."""
+    jobs: JobQuerySet = Job.objects.newest_first().select_related("created_by")[:count]
+    return jobs
+
+
+def count_live_jobs() -> int:
+    return Job.objects.live().count()
+
+
+def result_lines(job: Job) -> list[tuple[str, object]]:
+    """The result in words, as far as it is plain values."""
+    result = job.result if isinstance(job.result, dict) else {}
+    lines: list[tuple[str, object]] = []
+    for name, value in result.items():
+        if isinstance(value, list):
+            value = ", ".join(map(str, value))
+        if value not in ("", None) and not isinstance(value, dict):
+            lines.append((name.replace("_", " ").capitalize(), value))
+    return lines

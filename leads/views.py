@@ -1,0 +1,156 @@
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.http import HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+
+from accounts.pages import HtmxHttpRequest, needs, show, wants_part
+from leads import registry
+from leads.filters import LeadFilterSet, lead_filterset
+from leads.models import Lead, LeadQuerySet
+from leads.queries import (
+    DEFAULT_SORT,
+    LeadPage,
+    known_sort,
+    lead_columns,
+    lead_page,
+    lead_panels,
+)
+
+
+@require_GET
+@needs("leads.view_lead")
+def lead_list(request: HtmxHttpRequest) -> HttpResponse:
+    """All leads; filters, order and page stand in the address."""
+    everything = LeadQuerySet(Lead)
+    filters = lead_filterset()(request.GET, queryset=everything)
+    errors = filters.errors
+    sort = known_sort(request.GET.get("sort", ""))
+    page = lead_page(leads=filters.qs, sort=sort, page=request.GET.get("page", ""))
+    state = _state(request.GET, filters, sort)
+    is_filtered = any(name in filters.filters for name, _ in state)
+    context = {
+        "filters": filters,
+        "errors": errors,
+        "page": page,
+        "total": everything.count() if is_filtered else page.count,
+        "is_filtered": is_filtered,
+        "headers": _headers(state, sort),
+        "orders": _orders(sort),
+        "sort": sort,
+        "pager": _pager(state, page),
+        "chosen": _chosen(filters, state),
+        "asked_beyond": _asked_beyond(request.GET.get("page", ""), page),
+        "state": _address(state),
+        "hide_search": True,
+    }
+    response = show(request, "leads/list.html", context, part="results")
+    if wants_part(request):
+        # The form sends empty fields too; the address should hold only what was chosen.
+        asked = [("page", str(page.number))] if page.number > 1 else []
+        response["HX-Push-Url"] = _address([*state, *asked])
+    return response
+
+
+def _state(query: QueryDict, filters: LeadFilterSet, sort: str) -> list[tuple[str, str]]:
+    """What the address holds besides the page: filters that say something, and the order if it is not the usual."""
+    state = [(name, value) for name in filters.filters for value in query.getlist(name) if value.strip()]
+    return state if sort == DEFAULT_SORT else [*state, ("sort", sort)]
+
+
+def _address(state: list[tuple[str, str]]) -> str:
+    return f"{reverse('leads:list')}?{urlencode(state)}" if state else reverse("leads:list")
+
+
+def _with(state: list[tuple[str, str]], name: str, value: str) -> str:
+    return _address([*(pair for pair in state if pair[0] != name), (name, value)])
+
+
+def _headers(state: list[tuple[str, str]], sort: str) -> list[dict[str, Any]]:
+    """Columns with the link that sorts by them: numbers and dates from the top first, words from A."""
+    headers = []
+    for column in lead_columns():
+        link, direction = "", ""
+        if column.sort:
+            down = f"-{column.sort}"
+            if sort in {column.sort, down}:
+                direction = "descending" if sort == down else "ascending"
+                link = _with(state, "sort", column.sort if sort == down else down)
+            else:
+                link = _with(state, "sort", down if column.is_number or column.key == "created" else column.sort)
+        headers.append({"column": column, "link": link, "direction": direction})
+    return headers
+
+
+def _orders(sort: str) -> list[tuple[str, str]]:
+    """The orders a phone offers, where the table has no headers."""
+    orders = []
+    for column in lead_columns():
+        if column.sort:
+            up, down = ("lowest", "highest") if column.is_number else ("A first", "Z first")
+            if column.key == "created":
+                up, down = "oldest", "newest"
+            orders += [(f"-{column.sort}", f"{column.label}, {down}"), (column.sort, f"{column.label}, {up}")]
+    return orders
+
+
+def _pager(state: list[tuple[str, str]], page: LeadPage) -> dict[str, Any]:
+    """Links to the pages around this one; None stands for a gap."""
+    near = {1, page.pages, *range(page.number - 2, page.number + 3)}
+    numbers: list[int | None] = []
+    for number in sorted(n for n in near if 1 <= n <= page.pages):
+        if numbers and numbers[-1] is not None and number > numbers[-1] + 1:
+            numbers.append(None)
+        numbers.append(number)
+    return {
+        "links": [(number, _with(state, "page", str(number)) if number else "") for number in numbers],
+        "previous": _with(state, "page", str(page.number - 1)) if page.number > 1 else "",
+        "next": _with(state, "page", str(page.number + 1)) if page.number < page.pages else "",
+    }
+
+
+def _chosen(filters: LeadFilterSet, state: list[tuple[str, str]]) -> list[dict[str, str]]:
+    """Each filter in force, in words, with the address that is left without it."""
+    chosen = []
+    for pair in state:
+        name, value = pair
+        if name == "sort" or name in filters.errors:
+            continue
+        field = filters.form.fields[name]
+        label = str(field.label)
+        if isinstance(field, forms.ModelMultipleChoiceField):
+            named = {str(found.pk): str(found) for found in filters.form.cleaned_data.get(name) or ()}
+            label, value = label.partition(" (")[0], named.get(value, value)
+        chosen.append(
+            {"label": label, "value": value, "without": _address([other for other in state if other != pair])}
+        )
+    return chosen
+
+
+def _asked_beyond(asked: str, page: LeadPage) -> str:
+    return asked[:20] if asked.strip() and asked.strip() != str(page.number) else ""
+
+
+@require_GET
+@needs("leads.view_lead")
+def lead_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Everything about one property; each room fills its own panel."""
+    lead = get_object_or_404(Lead, pk=pk)
+    return show(request, "leads/detail.html", {"lead": lead, "panels": lead_panels()})
+
+
+def show_panel(
+    request: HtmxHttpRequest, template: str, lead: Lead, key: str, context: dict[str, Any], *, status: int = 200
+) -> HttpResponse:
+    """Answer a panel of the lead page: alone for htmx, on a page of its own for everyone else."""
+    panel = registry.panels.get(key)
+    return show(
+        request,
+        template,
+        {"lead": lead, "panel_title": panel.title if panel else "", **context},
+        part="panel",
+        status=status,
+    )

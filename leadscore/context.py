@@ -1,0 +1,56 @@
+"""What the frame around every page shows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
+
+from jobs.queries import count_live_jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A way in the sidebar."""
+
+    label: str
+    icon: str
+    url: str
+    is_here: bool
+    on_phone: bool = True
+
+
+# Label, icon, name of the page, the right it takes, and whether the bar of a phone has it.
+PLACES = (
+    ("Home", "home", "home", "", True),
+    ("Leads", "users", "leads:list", "leads.view_lead", True),
+    ("Imports", "upload", "imports:list", "imports.view_importbatch", True),
+    ("Tags", "tag", "admin:tags_tag_changelist", "tags.change_tag", False),
+    ("Jobs", "activity", "jobs:list", "jobs.view_job", True),
+)
+
+
+def frame(request: HttpRequest) -> dict[str, Any]:
+    """Ways, running jobs; computed only where a template asks."""
+    return {
+        "places": SimpleLazyObject(lambda: _places(request)),
+        "running_jobs": SimpleLazyObject(lambda: _running(request)),
+    }
+
+
+def _places(request: HttpRequest) -> list[Place]:
+    places = []
+    for label, icon, name, right, on_phone in PLACES:
+        if right and not request.user.has_perm(right):
+            continue
+        if name.startswith("admin:") and not getattr(request.user, "is_staff", False):
+            continue
+        url = reverse(name)
+        is_here = request.path == url or (url != "/" and request.path.startswith(url))
+        places.append(Place(label, icon, url, is_here, on_phone))
+    return places
+
+
+def _running(request: HttpRequest) -> int:
+    return count_live_jobs() if request.user.has_perm("jobs.view_job") else 0

@@ -1,0 +1,67 @@
+"""Every error of the API as a problem in the form of RFC 9457: type, title, status, detail, and what else helps."""
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.http import JsonResponse, UnreadablePostError
+from rest_framework import status
+from rest_framework.exceptions import APIException, ErrorDetail, ParseError, ValidationError
+from rest_framework.views import exception_handler
+
+CONTENT_TYPE = "application/problem+json"
+SHOWN_IN_DETAIL = 5
+
+
+class TooMuchText(APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = "The form fields are too large; a list goes into the field `file`."
+    default_code = "too_large"
+
+
+def problem_details(exc: Exception, context: dict[str, Any]) -> JsonResponse | None:
+    """Answer an API error; None leaves what nobody foresaw to Django and its log.
+
+    An exception may carry `members`, a mapping of further members of the problem, such as the columns of a file.
+    """
+    if isinstance(exc, RequestDataTooBig):
+        exc = TooMuchText()
+    elif isinstance(exc, SuspiciousOperation | UnreadablePostError):
+        exc = ParseError(str(exc) or "The request could not be read to its end.")
+    response = exception_handler(exc, context)
+    if response is None:
+        return None
+    problem: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(response.status_code).phrase,
+        "status": response.status_code,
+    }
+    if isinstance(exc, ValidationError):
+        errors: dict[str, list[str]] = {}
+        for field, message in _flatten(exc.detail):
+            errors.setdefault(field, []).append(message)
+        told = [f"{field}: {' '.join(messages)}" for field, messages in errors.items()]
+        more = f" ... and {len(told) - SHOWN_IN_DETAIL} more" if len(told) > SHOWN_IN_DETAIL else ""
+        problem |= {"detail": "; ".join(told[:SHOWN_IN_DETAIL]) + more, "code": "invalid", "errors": errors}
+    else:
+        detail = response.data["detail"]  # DRF's handler answers Http404 and PermissionDenied in this form too
+        problem |= {"detail": str(detail), "code": detail.code if isinstance(detail, ErrorDetail) else "error"}
+    problem |= getattr(exc, "members", {})
+    # Not a DRF response: a problem is JSON whatever the view itself renders (CSV, the schema's YAML).
+    headers = {name: response[name] for name in ("WWW-Authenticate", "Retry-After") if response.has_header(name)}
+    return JsonResponse(problem, status=response.status_code, content_type=CONTENT_TYPE, headers=headers)
+
+
+def _flatten(detail: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Each message with the dotted path of its field; a message of the whole stands under "request"."""
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            part = "" if name == "non_field_errors" else str(name)
+            yield from _flatten(inner, ".".join(filter(None, (path, part))))
+    elif isinstance(detail, list):
+        for number, inner in enumerate(detail):
+            is_item = isinstance(inner, dict | list)
+            yield from _flatten(inner, f"{path}.{number}".lstrip(".") if is_item else path)
+    else:
+        yield path or "request", str(detail)

@@ -1,0 +1,9 @@
+from django.urls import path
+
+from scoring import views
+
+app_name = "scoring"
+urlpatterns = [
+    path("recalculate/", views.recalculate, name="recalculate"),
+    path("lead/<int:pk>/", views.lead_panel, name="lead-panel"),
+]

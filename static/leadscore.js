@@ -1,0 +1,111 @@
+/* Theme, menus, and words for screen readers. Everything works without it; htmx does the rest. */
+(function () {
+  "use strict";
+
+  // -- theme: before the first paint, so that nothing flashes
+  var root = document.documentElement;
+  var dark = window.matchMedia("(prefers-color-scheme: dark)");
+  function chosen() {
+    try { return localStorage.getItem("leadscore-theme") || "auto"; } catch (error) { return "auto"; }
+  }
+  function paint() {
+    var theme = chosen();
+    root.setAttribute("data-bs-theme", theme === "auto" ? (dark.matches ? "dark" : "light") : theme);
+    document.querySelectorAll("[data-theme-choice]").forEach(function (button) {
+      button.setAttribute("aria-pressed", String(button.dataset.themeChoice === theme));
+    });
+  }
+  root.classList.add("has-js");
+  paint();
+  dark.addEventListener("change", paint);
+  document.addEventListener("DOMContentLoaded", paint);
+  document.addEventListener("click", function (event) {
+    var button = event.target.closest("[data-theme-choice]");
+    if (!button) return;
+    try { localStorage.setItem("leadscore-theme", button.dataset.themeChoice); } catch (error) { /* not kept */ }
+    paint();
+  });
+
+  // -- menus are <details>: one open at a time, closed by Escape or a click elsewhere
+  function closeMenus(except) {
+    document.querySelectorAll("details.menu[open]").forEach(function (menu) {
+      if (menu !== except && !(except && menu.contains(except))) menu.removeAttribute("open");
+    });
+  }
+  document.addEventListener("click", function (event) { closeMenus(event.target.closest("details.menu")); });
+  document.addEventListener("keydown", function (event) {
+    var menu = event.key === "Escape" && document.querySelector("details.menu[open]");
+    if (menu) {
+      menu.removeAttribute("open");
+      menu.querySelector("summary").focus();
+    }
+  });
+
+  // -- the list inside a menu narrows as one types
+  document.addEventListener("input", function (event) {
+    var list = event.target.dataset.narrows && document.getElementById(event.target.dataset.narrows);
+    if (!list) return;
+    var wanted = event.target.value.trim().toLowerCase();
+    list.querySelectorAll("label").forEach(function (label) {
+      label.hidden = label.textContent.toLowerCase().indexOf(wanted) < 0;
+    });
+  });
+
+  // -- a form that takes a while says so, and is sent once
+  document.addEventListener("submit", function (event) {
+    var busy = event.target.querySelector("[data-busy]");
+    if (!busy || event.defaultPrevented) return;
+    window.setTimeout(function () {
+      busy.setAttribute("aria-disabled", "true");
+      busy.classList.add("disabled");
+      busy.textContent = busy.dataset.busy;
+    });
+  });
+  window.addEventListener("pageshow", function (event) { if (event.persisted) window.location.reload(); });
+
+  // -- announcements: a swap that says something new is read out once
+  var said = "";
+  function announce(text) {
+    var voice = document.getElementById("announcer");
+    if (voice && text && text !== said) voice.textContent = said = text;
+  }
+  document.addEventListener("htmx:afterSettle", function (event) {
+    var element = event.target.querySelector && event.target.querySelector("[data-announce]");
+    if (element) announce(element.dataset.announce);
+    document.querySelectorAll("[data-error-of]").forEach(function (note) {
+      var input = document.getElementById(note.dataset.errorOf);
+      if (!input) return;
+      var wrong = note.textContent.trim() !== "";
+      input.classList.toggle("is-invalid", wrong);
+      input.setAttribute("aria-invalid", String(wrong));
+    });
+  });
+
+  // -- what went wrong behind a swap is said, never swallowed
+  function complain(text) {
+    var note = document.getElementById("swap-problem");
+    if (!note) return;
+    note.querySelector("span").textContent = text;
+    note.hidden = false;
+  }
+  document.addEventListener("htmx:responseError", function (event) {
+    var status = event.detail.xhr.status;
+    complain(
+      status === 403 ? "Your role does not include this, or this page has grown too old: reload it."
+        : status === 404 ? "This is not there any more. Reload the page."
+          : "The server could not do this. What you typed is still here; try again in a moment.");
+  });
+  document.addEventListener("htmx:sendError", function () {
+    complain("The server does not answer. What is shown may be out of date.");
+  });
+  document.addEventListener("htmx:beforeSwap", function (event) {
+    // A session that ended answers with the login page: go there instead of showing it inside this one.
+    if (event.detail.xhr.responseURL && new URL(event.detail.xhr.responseURL).pathname === "/login/") {
+      event.detail.shouldSwap = false;
+      window.location.reload();
+    } else {
+      var note = document.getElementById("swap-problem");
+      if (note && event.detail.xhr.status < 400) note.hidden = true;
+    }
+  });
+})();
