@@ -46,7 +46,7 @@ install: .venv/.installed
 
 .venv/.python:
 	@$(PYTHON) -c '$(CHECK_OLD)'
-	@test -x $(BIN)/python || { echo "Making .venv" >&2; $(PYTHON) -m venv .venv; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "Making .venv" >&2; $(PYTHON) -m venv --clear .venv; }
 	@touch $@
 
 # Stamps: pip runs again only when the requirements have changed.

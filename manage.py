@@ -26,6 +26,8 @@ def main() -> None:
                     execute_from_command_line([sys.argv[0], "migrate", "--noinput", "--verbosity=0"])
     except EmbeddedError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
     if not needs_servers(arguments):
         # makemigrations would like to ask a database; without one it says so at length, and works.
         warnings.filterwarnings("ignore", message="Got an error checking a consistent migration history")

@@ -1,7 +1,6 @@
 """What every API view shares: rights before anything else, strict query parameters, UTC, documented problems."""
 
 import datetime as dt
-from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -29,7 +28,7 @@ PROBLEMS = {
 }
 
 
-class ApiTokenScheme(KnoxTokenScheme):
+class ApiTokenScheme(KnoxTokenScheme):  # type: ignore[no-untyped-call]
     """How the description of the API calls our tokens; drf-spectacular finds it by its target."""
 
     target_class = "accounts.authentication.ApiTokenAuthentication"
@@ -110,12 +109,13 @@ class ProblemSerializer(serializers.Serializer):
     )
 
 
-def problems(*codes: int) -> Mapping[Any, Any]:
-    """For `responses=`: these problems beside 401 and 403, which every route has."""
-    return {
+def answers(status: int, body: Any, *codes: int, media_type: str = "application/json") -> dict[Any, Any]:
+    """For `responses=`: the good answer, these problems, and 401 and 403, which every route has."""
+    refusals = {
         (code, "application/problem+json"): OpenApiResponse(ProblemSerializer, PROBLEMS[code])
         for code in sorted({401, 403, *codes})
     }
+    return {(status, media_type): body, **refusals}
 
 
 def person_of(request: Request) -> User:

@@ -14,11 +14,10 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from rest_framework import serializers, status
 from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType, ValidationError
 from rest_framework.parsers import BaseParser, DataAndFiles, MultiPartParser
-from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api import ApiView, UtcDateTimeField, person_of, problems
+from accounts.api import ApiView, UtcDateTimeField, answers, person_of
 from imports.files import UnusableFile
 from imports.mapping import MappingError
 from imports.models import ImportBatch
@@ -115,17 +114,6 @@ class JsonBody(CsvBody):
 
 
 BODIES = (CsvBody, JsonBody, TsvBody, TextBody)
-
-
-class CsvRenderer(BaseRenderer):
-    """Lets a client ask for text/csv; the view streams its answer itself."""
-
-    media_type = "text/csv"
-    format = "csv"
-    charset = "utf-8"
-
-    def render(self, data: Any, *args: Any, **kwargs: Any) -> Any:
-        return data
 
 
 class ImportOptionsSerializer(serializers.Serializer):
@@ -359,7 +347,7 @@ class ImportLeads(ApiView):
             "text/csv": OpenApiTypes.STR,
             "application/json": {"type": "array", "items": {"type": "object", "additionalProperties": True}},
         },
-        responses={202: ImportStartedSerializer, **problems(400, 411, 413, 415)},
+        responses=answers(202, ImportStartedSerializer, 400, 411, 413, 415),
         examples=[
             OpenApiExample("Rows", ROWS_EXAMPLE, request_only=True, media_type="application/json"),
             OpenApiExample(
@@ -465,7 +453,7 @@ class ImportDetail(ApiView):
         summary="What became of an import",
         description="Its counts, its job, the columns it used, and where its rejected rows are.",
         tags=["Imports"],
-        responses={200: ImportSerializer, **problems(404)},
+        responses=answers(200, ImportSerializer, 404),
         examples=[OpenApiExample("Finished", DONE_EXAMPLE, response_only=True, status_codes=["200"])],
     )
     def get(self, request: Request, pk: int) -> Response:
@@ -475,7 +463,9 @@ class ImportDetail(ApiView):
 class ImportRejected(ApiView):
     permissions = {"GET": "imports.import_leads"}
     queryset = ImportBatch.objects.all()
-    renderer_classes = [JSONRenderer, CsvRenderer]
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[Any, str]:
+        return super().perform_content_negotiation(request, force=True)  # it is CSV, whatever is accepted
 
     @extend_schema(
         operation_id="imports_rejected",
@@ -483,7 +473,7 @@ class ImportRejected(ApiView):
         description="The rows that did not land, as CSV: line number, reason, then the cells as they were. Mend it "
         "and import it again.",
         tags=["Imports"],
-        responses={(200, "text/csv"): OpenApiResponse(OpenApiTypes.STR, "A CSV file."), **problems(404)},
+        responses=answers(200, OpenApiResponse(OpenApiTypes.STR, "A CSV file."), 404, media_type="text/csv"),
         examples=[
             OpenApiExample(
                 "One row",

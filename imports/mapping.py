@@ -20,6 +20,7 @@ __all__ = [
     "suggest_mapping",
 ]
 
+_PLACE_PARTS = {"city", "state", "zip", "city_state_zip"}
 _ADDRESS_PARTS = (
     "house_number",
     "street_pre_direction",
@@ -270,12 +271,14 @@ def _take_sides(said: dict[int, Meaning], content: _Content) -> dict[int, Meanin
         located = [at for at, what in addresses.items() if what.side == "property"]
         named_property = [at for at in located if any(_differ(content, at, other) for other in plain)]
     side_of: dict[int, Side] = {at: what.side for at, what in said.items() if what.part == "address"}
+    sides = {what.side for what in addresses.values()}
     streets = [at for at, what in said.items() if what.part == "street_name" and what.level <= 2]
     for at in plain:
         if named_property or (streets and not named_mailing and min(streets) < at):
             side_of[at] = "mailing"
         else:
             side_of[at] = "property"
+    named = {what.side for what in said.values() if what.part in _PLACE_PARTS}
     resolved: dict[int, Meaning] = {}
     current: Side = ""
     for at in sorted(said):
@@ -283,12 +286,17 @@ def _take_sides(said: dict[int, Meaning], content: _Content) -> dict[int, Meanin
         if what.part == "address":
             current = side_of[at] or "property"
             resolved[at] = what._replace(side=current)
-        elif what.side or what.part not in {"address_2", "unit", "city", "state", "zip", "city_state_zip"}:
+        elif what.side or what.part not in _PLACE_PARTS | {"address_2", "unit"}:
             if what.part in {"street_name", "house_number"}:
                 current = "property"
             resolved[at] = what
         else:
-            resolved[at] = what._replace(side=current or "property")
+            side: Side = current or "property"
+            if side == "mailing" and "mailing" in named and "property" not in named:
+                side = "property"  # the mailing columns are called so: "Mailing Zip", "Zip"
+            elif side == "property" and "property" in named and "mailing" not in named and "mailing" in sides:
+                side = "mailing"
+            resolved[at] = what._replace(side=side)
     return resolved
 
 
@@ -329,6 +337,7 @@ def _whole_or_parts(fields: dict[str, int], content: _Content) -> dict[str, int]
 def apply_overrides(mapping: Mapping, overrides: Dictionary[str, str], columns: Sequence[str]) -> Mapping:
     """The mapping with what the person said: FIELD -> header name or number from 1; "" unmaps.
 
+    A header that is itself a number goes before the number; "#3" is always the third column.
     Raises MappingError for a field or column that does not exist.
     """
     chosen: dict[str, int] = {}
@@ -362,6 +371,9 @@ def _known_field(given: str) -> str:
 
 def _known_column(wanted: str, columns: Sequence[str]) -> int:
     wanted = wanted.strip()
+    number = wanted.removeprefix("#")
+    if number != wanted and number.isdecimal():
+        return _numbered(number, columns)
     tests: tuple[Callable[[str], str], ...] = (str.strip, str.casefold, header_key)
     for same in tests:
         found = [at for at, name in enumerate(columns) if same(name) == same(wanted) and same(name)]
@@ -372,13 +384,17 @@ def _known_column(wanted: str, columns: Sequence[str]) -> int:
                 f"More than one column is called {wanted!r}: give its number, "
                 f"one of {', '.join(str(at + 1) for at in found)}."
             )
-    if wanted.isdecimal() and len(wanted) < 6:
-        if 1 <= int(wanted) <= len(columns):
-            return int(wanted) - 1
-        raise MappingError(f"There is no column {wanted}: the file has {len(columns)} columns.")
+    if wanted.isdecimal():
+        return _numbered(wanted, columns)
     near = get_close_matches(wanted.lower(), [name.lower() for name in columns], n=1)
     hint = next((f" Did you mean {name!r}?" for name in columns if near and name.lower() == near[0]), "")
     raise MappingError(f"There is no column {wanted!r:.60}.{hint} Columns: {_listed(columns)}.")
+
+
+def _numbered(number: str, columns: Sequence[str]) -> int:
+    if len(number) < 6 and 1 <= int(number) <= len(columns):
+        return int(number) - 1
+    raise MappingError(f"There is no column {number:.20}: the file has {len(columns)} columns.")
 
 
 def _listed(columns: Sequence[str], limit: int = 60) -> str:
@@ -422,7 +438,7 @@ def require_address(
     fields = mapping.fields
     if "address" not in fields and "street_name" not in fields:
         raise UnusableFile(_no_address(mapping, columns), columns=columns)
-    if explicit & {"address", "street_name"}:
+    if {_known_field(name) for name in explicit} & {"address", "street_name"}:
         return
     people = fields.keys() & {
         "owner_name", "owner_first_name", "owner_last_name", "co_owner", "mailing_address",

@@ -33,7 +33,7 @@ from tags.operations import create_unreviewed_tag, find_tag_ids
 
 logger = logging.getLogger(__name__)
 IMPORT = "import"
-STAGE_ROWS = 20_000
+STAGE_ROWS = 10_000
 MERGE_ROWS = 10_000
 SCORE_LEADS = 10_000
 SAMPLE_ROWS = 200
@@ -341,7 +341,8 @@ def _stage(run: JobRun, batch: ImportBatch) -> None:
     while rows := list(islice(raws, STAGE_ROWS)):
         filled = [raw for raw in rows if not raw.is_blank]
         with run.chunk():
-            sql.copy_rows(batch.pk, map(cleaner.clean, filled))
+            # Cleaned first: finding a tag asks the database, which a COPY under way would block.
+            sql.copy_rows(batch.pk, [cleaner.clean(raw) for raw in filled])
             staged, blank = staged + len(filled), blank + len(rows) - len(filled)
             run.done = staged + blank
             run.total = max(run.total, 3 * run.done)

@@ -138,13 +138,14 @@ def split_tags(text: str) -> list[str]:
 def clean_phone(text: str) -> str:
     """A ten-digit number as "(555) 010-0000", with its extension; anything else as it stands."""
     text = clean_text(text)
+    text = text.removesuffix(".0")  # a number formatted by a spreadsheet
     number, _, extension = (
         part.strip() for part in re.sub(r"(?i)\s*(?:ext\.?|x)\s*(\d+)$", r"|\1", text).partition("|")
     )
     digits = re.sub(r"\D", "", number)
     if len(digits) == 11 and digits.startswith("1"):
         digits = digits[1:]
-    if len(digits) != 10 or not re.fullmatch(r"[\d\s().+/-]+(\.0)?", number):
+    if len(digits) != 10 or not re.fullmatch(r"[\d\s().+/-]+", number):
         return "" if is_placeholder(text) else text
     formatted = f"({digits[:3]}) {digits[3:6]}-{digits[6:]}"
     return f"{formatted} x{extension}" if extension else formatted

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -31,6 +32,7 @@ from tags.models import Tag
 
 RECENT = 50
 SAMPLES = 3
+MAX_CHOICES = 250  # unused columns that get a box of their own; each costs a list of all fields
 COUNTED_BYTES = 8 * 1024 * 1024  # up to here the rows are counted for the review; beyond, estimated
 
 
@@ -97,6 +99,7 @@ def import_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         "landed": batch.created + batch.updated + batch.unchanged + batch.rejected,
         "may_cancel": job is not None and may_cancel(request, job),
         "may_import": _may_import(request),
+        "leads_url": f"{reverse('leads:list')}?import={batch.pk}",
         "new_tags": Tag.objects.filter(pk__in=batch.new_tag_ids),
         "file_tags": Tag.objects.filter(pk__in=batch.tag_ids),
     }
@@ -142,20 +145,23 @@ def _review(
         except UnusableFile as unusable:
             # The file was taken as a draft, so that the person can choose; the hint for the command does not apply.
             problem = str(unusable)
+    choices = [
+        ColumnChoice(number=at + 1, name=name, samples=_samples(sample, at), field=fields.get(at, ""))
+        for at, name in enumerate(layout.columns)
+    ]
+    unused = [column for column in choices if not column.field]
     context = {
         "batch": batch,
-        "layout": layout,
-        "columns": [
-            ColumnChoice(number=at + 1, name=name, samples=_samples(sample, at), field=fields.get(at, ""))
-            for at, name in enumerate(layout.columns)
-        ],
+        "width": len(choices),
+        "used": [column for column in choices if column.field],
+        "unused": unused[:MAX_CHOICES],
+        "unused_count": len(unused),
         "fields": [(name, field.label) for name, field in FIELDS.items()],
         "preview": preview,
         "problems": sum(1 for row in preview if row.problem),
         "rows": rows,
         "is_exact": is_exact,
         "problem": problem,
-        "has_address": "address" in mapping.fields or "street_name" in mapping.fields,
         "may_import": _may_import(request),
         "file_tags": Tag.objects.filter(pk__in=batch.tag_ids),
     }

@@ -10,7 +10,7 @@ from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api import ApiView, UtcDateTimeField, person_of, problems
+from accounts.api import ApiView, UtcDateTimeField, answers, person_of
 from jobs.models import Job
 from jobs.operations import cancel_job
 
@@ -93,7 +93,7 @@ class JobList(JobView):
         summary="Recent jobs",
         description="Every job, the newest first.",
         tags=["Jobs"],
-        responses={200: JobSerializer(many=True), **problems(400)},
+        responses=answers(200, JobSerializer(many=True), 400),
         examples=[OpenApiExample("A running job", JOB_EXAMPLE, response_only=True, status_codes=["200"])],
     )
     def get(self, request: Request) -> Response:
@@ -109,7 +109,7 @@ class JobDetail(JobView):
         summary="One job",
         description="How far a job is; once it has succeeded, `result` says what it brought.",
         tags=["Jobs"],
-        responses={200: JobSerializer, **problems(404)},
+        responses=answers(200, JobSerializer, 404),
         examples=[OpenApiExample("A running job", JOB_EXAMPLE, response_only=True, status_codes=["200"])],
     )
     def get(self, request: Request, pk: int) -> Response:
@@ -127,7 +127,7 @@ class JobCancel(JobView):
         "You may cancel jobs that you started; the right to change jobs allows any.",
         tags=["Jobs"],
         request=None,
-        responses={202: StartedSerializer, **problems(400, 404, 409)},
+        responses=answers(202, StartedSerializer, 400, 404, 409),
         examples=[
             OpenApiExample("Asked to stop", {"job": JOB_EXAMPLE}, response_only=True, status_codes=["202"]),
         ],

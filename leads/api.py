@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema
+import django_filters
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api import ApiView, UtcDateTimeField, problems
+from accounts.api import ApiView, UtcDateTimeField, answers
 from leads import registry
 from leads.filters import LeadFilterSet, lead_filterset
 from leads.models import Lead
@@ -41,7 +43,9 @@ class MailingSerializer(serializers.Serializer):
 
 
 class LeadSerializer(serializers.ModelSerializer):
-    """A property. Serves leads that `with_registered` has seen."""
+    """A property."""
+
+    # Serves leads that `with_registered` has seen.
 
     mailing = MailingSerializer(source="*", read_only=True)
     created_at = UtcDateTimeField(read_only=True)
@@ -155,9 +159,13 @@ class LeadList(LeadView):
     def sorts(self) -> Mapping[str, Sequence[str]]:
         return lead_sorts()
 
-    @property
+    @cached_property
     def filterset_class(self) -> type[LeadFilterSet]:
-        return lead_filterset()  # upper rooms have registered theirs by now
+        filterset = lead_filterset()  # upper rooms have registered theirs by now
+        for choice in filterset.base_filters.values():
+            if isinstance(choice, django_filters.ModelChoiceFilter | django_filters.ModelMultipleChoiceFilter):
+                extend_schema_field({"type": "integer", "description": f"{choice.label}: an id; repeat it."})(choice)
+        return filterset
 
     def known_parameters(self) -> set[str]:
         return super().known_parameters() | set(self.filterset_class.base_filters)
@@ -168,7 +176,7 @@ class LeadList(LeadView):
         description="Filters are those of the leads page and hold together (all of them). Several tags: repeat "
         "`tags`; a lead must hold each. Follow `next` until it is null. A parameter that does not exist is refused.",
         tags=["Leads"],
-        responses={200: LeadSerializer(many=True), **problems(400)},
+        responses=answers(200, LeadSerializer(many=True), 400),
         examples=[OpenApiExample("A lead", LEAD_EXAMPLE, response_only=True, status_codes=["200"])],
     )
     def get(self, request: Request) -> Response:
@@ -182,7 +190,7 @@ class LeadDetail(LeadView):
         summary="One lead",
         description="The property as the lists left it, with its live tags and its stored score.",
         tags=["Leads"],
-        responses={200: LeadSerializer, **problems(404)},
+        responses=answers(200, LeadSerializer, 404),
         examples=[OpenApiExample("A lead", LEAD_EXAMPLE, response_only=True, status_codes=["200"])],
     )
     def get(self, request: Request, pk: int) -> Response:

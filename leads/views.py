@@ -121,9 +121,12 @@ def _chosen(filters: LeadFilterSet, state: list[tuple[str, str]]) -> list[dict[s
             continue
         field = filters.form.fields[name]
         label = str(field.label)
+        found = filters.form.cleaned_data.get(name)
         if isinstance(field, forms.ModelMultipleChoiceField):
-            named = {str(found.pk): str(found) for found in filters.form.cleaned_data.get(name) or ()}
+            named = {str(one.pk): str(one) for one in found or ()}
             label, value = label.partition(" (")[0], named.get(value, value)
+        elif isinstance(field, forms.ModelChoiceField):
+            value = str(found)
         chosen.append(
             {"label": label, "value": value, "without": _address([other for other in state if other != pair])}
         )

@@ -11,7 +11,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api import ApiView, UtcDateTimeField, person_of, problems
+from accounts.api import ApiView, UtcDateTimeField, answers, person_of
 from jobs.api import JOB_EXAMPLE, LOCATION, StartedSerializer, started
 from leads.api import describe_api_field
 from leads.models import Lead
@@ -93,7 +93,7 @@ class LeadScore(ApiView):
                 "at", OpenApiTypes.DATETIME, description="A moment in ISO 8601 with its time zone; escape a + as %2B."
             )
         ],
-        responses={200: ExplanationSerializer, **problems(400, 404)},
+        responses=answers(200, ExplanationSerializer, 400, 404),
         examples=[
             OpenApiExample(
                 "Two tags",
@@ -160,7 +160,7 @@ class RecalculateScores(ApiView):
         tags=["Scores"],
         request=None,
         parameters=[LOCATION],
-        responses={202: StartedSerializer, **problems(400)},
+        responses=answers(202, StartedSerializer, 400),
         examples=[OpenApiExample("Started", {"job": JOB_EXAMPLE}, response_only=True, status_codes=["202"])],
     )
     def post(self, request: Request) -> Response:

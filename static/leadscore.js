@@ -41,6 +41,14 @@
     }
   });
 
+  // -- on a phone the filters unfold
+  document.addEventListener("click", function (event) {
+    var button = event.target.closest("[data-opens]");
+    if (!button) return;
+    var open = document.getElementById(button.dataset.opens).classList.toggle("open");
+    button.setAttribute("aria-expanded", String(open));
+  });
+
   // -- the list inside a menu narrows as one types
   document.addEventListener("input", function (event) {
     var list = event.target.dataset.narrows && document.getElementById(event.target.dataset.narrows);

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api import ApiView, problems
+from accounts.api import ApiView, answers
 from leads.api import describe_api_field
 from tags.models import Tag, TagGroup
 
@@ -90,7 +90,7 @@ class TagList(TagView):
         summary="Tags",
         description="Every tag, archived ones included, by name.",
         tags=["Tags"],
-        responses={200: TagSerializer(many=True), **problems(400)},
+        responses=answers(200, TagSerializer(many=True), 400),
         examples=[OpenApiExample("A tag", TAG_EXAMPLE, response_only=True, status_codes=["200"])],
     )
     def get(self, request: Request) -> Response:
@@ -104,7 +104,7 @@ class TagDetail(TagView):
         summary="One tag",
         description="Its points, how they fade and when an assignment ends.",
         tags=["Tags"],
-        responses={200: TagSerializer, **problems(404)},
+        responses=answers(200, TagSerializer, 404),
         examples=[OpenApiExample("A tag", TAG_EXAMPLE, response_only=True, status_codes=["200"])],
     )
     def get(self, request: Request, pk: int) -> Response:

@@ -593,6 +593,7 @@ _WORDS = {
     "own": "owner",
     "ownr": "owner",
     "ownername": "owner name",
+    "ownernme": "owner name",
     "mail": "mailing",
     "mlg": "mailing",
     "mailto": "mailing",

@@ -26,6 +26,7 @@ from imports.files.text import TextForm, open_text, survey_text
 
 _SAMPLE_CHARS = 4_000_000
 _SAMPLE_LINES = 20_000
+_BLANK_LINES = 200_000
 _SEP_LINE = re.compile(r"\ufeff?sep=(.)\r?\n?$")
 _GUARD = re.compile(r"'[=+\-@\t\r\n]")
 _GUARDED = ("'=", "'+", "'-", "'@", "'\t", "'\r", "'\n")
@@ -93,7 +94,9 @@ def _inspect_csv(path: Path, form: TextForm, delimiter: str, *, mapped_by_number
     delimiter = choose_delimiter(samples)
     rows = _first_records(path, form, delimiter, SAMPLE_ROWS)
     if not any(any(cells) or problem for _, cells, problem in rows):
-        raise UnusableFile("The file holds no text but blank lines. Export the list again and check that it has rows.")
+        raise UnusableFile(
+            "The file begins with nothing but blank lines. Export the list again and check that it has rows."
+        )
     header = find_header(rows, sceptical=mapped_by_number)
     refuse_page_layout(rows, header)
     if delimiter != ",":
@@ -213,7 +216,7 @@ def _first_records(path: Path, form: TextForm, delimiter: str, limit: int) -> li
                 size += sum(map(len, record[1]))
                 if len(found) >= limit or size > _SAMPLE_CHARS:
                     break
-            elif found and record[0] > _SAMPLE_LINES:
+            elif record[0] > (_SAMPLE_LINES if found else _BLANK_LINES):
                 break
     if found and _SEP_LINE.match(delimiter.join(found[0][1])):
         del found[0]

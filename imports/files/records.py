@@ -28,8 +28,9 @@ def read_records(
 ) -> Iterator[Record]:
     """Every record from physical line `first_line` on, in order; an empty line is a record without cells.
 
-    `width` is the usual number of cells, if known: it tells rows that an open quote swallowed. Quotes are read strictly. Where they do not match, the first physical line of the record comes out with
-    a problem, and reading goes on with the next physical line. Memory: a block and the longest record.
+    `width` is the usual number of cells, if known: it betrays rows that an open quote swallowed. Quotes are
+    read strictly. Where they do not match, the first physical line of the record comes out with a problem,
+    and reading goes on with the next physical line. Memory: a block and the longest record.
     """
     line = 1  # the physical line of lines[0]
     skip = first_line - 1

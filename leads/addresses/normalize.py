@@ -26,6 +26,7 @@ from leads.addresses.streets import (
 )
 from leads.addresses.tables import (
     AMBIGUOUS_STATES,
+    COUNTRIES,
     DIRECTIONS,
     NAME_TAKES_NUMBER,
     ORDINALS,
@@ -81,12 +82,13 @@ _LEADING_UNIT: Final = re.compile(
 )
 _PARENTHESES: Final = re.compile(r"\(([^()]*)\)")
 _CARE_OF: Final = re.compile(
-    r"(?:\bC/[O0]\b|\bC\\O\b|%|\bATTN?\b ?:?|\bATTENTION\b ?:?|\b(?:IN )?CARE OF\b)", re.IGNORECASE
+    r"(?:\bC/[O0]\b|\bC\\O\b|(?<![0-9])%|\bATTN?\b ?:?|\bATTENTION\b ?:?|\b(?:IN )?CARE OF\b)", re.IGNORECASE
 )
+_POSTCODE: Final = re.compile(r"\b[A-Z][0-9][A-Z] ?[0-9][A-Z][0-9]\b")  # Canada: M4V 3E3
 _SLASH: Final = re.compile(r"(?<=[0-9]) ?/ ?(?=[0-9])")
 _INNER_BOX: Final = re.compile(r"(?<= )(?:P ?O ?B(?:OX|X)?|P ?O ?DRAWER|POST OFFICE BOX) ?(?:# ?|NO )?[0-9][0-9A-Z-]*")
 _COUNTRY: Final = re.compile(r"(?<=[0-9A-Z])(?: ,)* (?:UNITED STATES(?: OF AMERICA)?|USA|U S A|(?<=[0-9]{5} )US)(?: ,)*$")
-_DASHED_UNIT: Final = re.compile(r"([0-9]+)-+([0-9]+|[A-Z]{1,2})")
+_DASHED_UNIT: Final = re.compile(r"([0-9]+)-+([0-9]+|[A-Z]{1,2})(?= )")
 
 
 def normalize_address(line: str, *, unit: str = "", city: str = "", state: str = "", zip: str = "") -> Address:
@@ -168,6 +170,7 @@ def _normalize(line: str, unit: str, city: str, state: str, zip: str, *, mailing
             street.line, city or place.city, state or place.state, zip or place.zip, _Place(), mailing=mailing
         )
         if again.line == street.line and not again.unit:
+            street = again._replace(unit=street.unit)
             break
         both = " ".join(part for part in (again.unit, street.unit) if part)
         street = again._replace(unit=normalize_unit(both) if again.unit else street.unit)
@@ -175,8 +178,8 @@ def _normalize(line: str, unit: str, city: str, state: str, zip: str, *, mailing
         street = Street(text, "", "", False)
     number = street.number
     unit = unit or street.unit
-    if "-" in number and unit:
-        street = _without_unit_in_number(street, unit)
+    if unit and "-" in text and number:
+        street = _without_unit_in_number(street, unit, text)
         number = street.number
     return Address(
         street.line,
@@ -186,7 +189,7 @@ def _normalize(line: str, unit: str, city: str, state: str, zip: str, *, mailing
         zip or place.zip,
         plus4 if zip else place.plus4,
         number,
-        street.is_parsed,
+        street.is_parsed or not street.line,
     )
 
 
@@ -199,6 +202,10 @@ def _read_line(
     if is_legal_description(text):
         line = legal_line(text)
         return Street(line, "", "", False)
+    if mailing and _is_foreign(text, state, zip):
+        return Street(" ".join(word for word in text.split() if word != ","), "", "", False)
+    if mailing:
+        text = _without_names(text)
     text = _COUNTRY.sub("", text)
     unit_inside = ""
     if "(" in text or ")" in text:
@@ -269,17 +276,22 @@ def _without_parentheses(text: str) -> tuple[str, str]:
     return " ".join(text.replace("(", " ").replace(")", " ").split()), unit
 
 
-def _without_unit_in_number(street: Street, unit: str) -> Street:
-    """Drop a unit repeated behind the house number: "8605-209 N SERVITE DR, Unit 209".
+def _without_unit_in_number(street: Street, unit: str, text: str) -> Street:
+    """Drop a unit repeated behind the house number: "8605-209 N SERVITE DR, Unit 209", "4912--D ..., Unit D".
 
-    Short first numbers are left alone: in Queens "34-12" is a house.
+    A range ("501-503") stays, and so does what may be a house in Queens ("34-12").
     """
-    found = _DASHED_UNIT.fullmatch(street.number)
+    found = _DASHED_UNIT.match(text)
     if not found or unit_key(unit) != found[2].lstrip("0"):
         return street
-    if found[2].isdigit() and not (len(found[1]) >= 4 and len(found[2]) < len(found[1])):
+    first, second = found[1].lstrip("0"), found[2]
+    if second.isdigit():
+        is_range = len(first) == len(second) and 0 < int(second) - int(first) < 100
+        if is_range or len(second) < 3 and len(first) < 4 or street.number != f"{first}-{second}":
+            return street
+    elif street.number != first + second:
         return street
-    return street._replace(line=found[1] + street.line[len(street.number) :], number=found[1])
+    return street._replace(line=first + street.line[len(street.number) :], number=first)
 
 
 # City, state and ZIP behind a street ----------------------------------------------------------------------
@@ -417,6 +429,10 @@ def _read_segments(
             _take_segment_state(head, tail, place, has_zip=bool(zip_words))
         elif zip_words:
             return _take_place([*head, *zip_words], city, state, "", place), ""
+    if not (zip_words or place.state or city) and not any(
+        has_digit(word) or word in STRONG_WORDS or word in UNIT_WORDS for segment in segments for word in segment
+    ):
+        return [word for segment in segments for word in segment], ""  # names, not an address
     unit = ""
     post: list[str] = []
     box: list[str] = []
@@ -521,6 +537,8 @@ def _without_care_of(line: str) -> str:
     if not found:
         return line
     before = line[: found.start()].strip(" ,")
+    if not any(c in "0123456789" for c in before):
+        before = ""  # "CSX REALTY ATTN ASSESSMENTS 301 W BAY ST"
     after = line[found.end() :]
     text = upper(after)
     if start := _DELIVERY.search(text):
@@ -533,8 +551,31 @@ def _without_care_of(line: str) -> str:
 
 
 _DELIVERY: Final = re.compile(
-    r"\bP\.? ?O\.? ?B(?:OX|X)\b|\bPOB\b|(?<![A-Z#&-])(?<![#&] )\b[0-9]+[0-9A-Z/-]* +(?:[0-9]|[A-Z][A-Z.']*(?: |$))|\bRR [0-9]"
+    r"\bP\.? ?O\.? ?B(?:OX|X)\b|\bPOB\b|(?<![A-Z#&-])(?<![#&] )\b[0-9]+[0-9A-Z/-]* +(?!(?:LLC|INC|CORP|LTD|LP|CO|TRUST|INT)\b)(?:[0-9]|[A-Z][A-Z.']*(?: |$))|\bRR [0-9]"
 )
+
+
+def _without_names(text: str) -> str:
+    """The text without names run together before the street ("WREN, ADA P O BOX 4613", "ARM LLC 12 ELM ST")."""
+    if not text[0].isalpha() or text.isalpha():
+        return text
+    words = text.split()
+    if words[0] in UNIT_WORDS or words[0] == "REAR" or words[0] in _ROUTE_STARTS or read_box(text):
+        return text
+    for found in _DELIVERY.finditer(text):
+        rest = text[found.start() :].split()
+        if "BOX" in rest[:4] or any(word in STRONG_WORDS for word in rest[2:]):
+            front = text[: found.start()].split()
+            # "HIGHWAY 7 100 MAIN ST" keeps its road.
+            return " ".join(rest) if front and front[-1] not in NAME_TAKES_NUMBER else text
+    return text
+
+
+def _is_foreign(text: str, state: str, zip: str) -> bool:
+    if state or zip:
+        return False
+    words = text.split()
+    return len(words) > 3 and (words[-1] in COUNTRIES or _POSTCODE.search(text) is not None)
 
 
 def _with_line2(

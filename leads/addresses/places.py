@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from leads.addresses.tables import CITY_PLACEHOLDERS, STATE_CODES, STATE_OLD_SPELLINGS, STATE_ZIP_PREFIXES, STATES, ZERO_ZIP_STATES
+from leads.addresses.tables import AMBIGUOUS_STATES, CITY_PLACEHOLDERS, STATE_CODES, STATE_OLD_SPELLINGS, STATE_ZIP_PREFIXES, STATES, ZERO_ZIP_STATES
 from leads.addresses.text import clean, upper
 
 STATE_WORDS: Final[dict[str, str]] = {
@@ -120,7 +120,7 @@ def split_city_state_zip(text: str) -> tuple[str, str, str, str]:
     found, the whole text is the city: a foreign place stays legible.
     """
     raw = _CARE_OF.sub(_keep_zip, upper(text))
-    commas = _COUNTRY.sub("", clean(raw))
+    commas = _COUNTRY.sub("", clean(raw).replace("/", " "))
     words = [w for w in commas.split() if w not in (",", "-", "(", ")")]
     if not words:
         return "", "", "", ""
@@ -131,6 +131,9 @@ def split_city_state_zip(text: str) -> tuple[str, str, str, str]:
         rest = rest[: -again[2]]
         zip5, plus4 = (again[0], again[1]) if again[0] else (zip5, plus4)
     state, size = take_state(rest)
+    if size and len(rest) - size > 1 and rest[-size - 1] in STATE_CODES - AMBIGUOUS_STATES:
+        rest = rest[:-size]  # "HOBOKEN, NJ FL": the second is a stray word
+        state, size = take_state(rest)
     if size and size < len(rest):
         return normalize_city(" ".join(rest[:-size])), state, zip5, plus4
     if size:  # nothing but a state: NEW YORK 10036 is the city as well
@@ -143,8 +146,6 @@ def split_city_state_zip(text: str) -> tuple[str, str, str, str]:
         code, size = take_state(rest[:end])
         if size and size < end and (zip5 or "," in commas) and rest[end - 1] not in ("LA", "DE", "AL"):
             return normalize_city(" ".join(rest[: end - size])), code, zip5, plus4
-    if not zip5:
-        return normalize_city(" ".join(words)), "", "", ""
     return normalize_city(" ".join(rest)), "", zip5, plus4
 
 

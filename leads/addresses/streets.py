@@ -14,6 +14,7 @@ from leads.addresses.tables import (
     DIRECTIONS,
     EXPAND_BEFORE_SUFFIX,
     EXPAND_INSIDE,
+    LATE_DIRECTIONS,
     NAME_TAKES_NUMBER,
     ORDINAL_ONES,
     ORDINALS,
@@ -29,7 +30,7 @@ from leads.addresses.tables import (
     UNIT_WORDS,
     ordinal,
 )
-from leads.addresses.units import NAMED_FLOORS, ORDINAL, UNIT_NOUNS, format_unit, has_digit, is_identifier, read_unit, unglue
+from leads.addresses.units import NAMED_FLOORS, ORDINAL, UNIT_NOUNS, has_digit, is_identifier, read_unit, unglue, unit_text
 
 _UNIT_START: Final = frozenset(UNIT_WORDS) | frozenset(UNIT_ALONE)
 _COMPASS_PAIRS: Final = {(a, b): a + b for a in "NS" for b in "EW"}
@@ -59,7 +60,7 @@ _ROUTE: Final = re.compile(
 _LEGAL: Final = re.compile(
     r"[^0-9].*\b(?:NS|SS|ES|WS|NES|NWS|SES|SWS|NEC|NWC|SWC|R/W|END OF)\b"
     r"|(?:NS|SS|ES|WS|NES|NWS|SES|SWS|NEC|NWC|SEC|SWC|COR) (?![0-9]+$)"
-    r"|AT A POINT\b|(?:FORMER )?BED |PORTION OF |REAR OF |REAR - |[NSEW]{1,2} END "
+    r"|AT A POINT\b|(?:FORMER )?BED |PORTION OF |REAR OF |REAR - "
     r"|.*\b[0-9]+(?:-[0-9]+)? ?(?:FT|FEET)\b.* (?:OF|N|S|E|W|NE|NW|SE|SW|NORTH|SOUTH|EAST|WEST|ALLEY)\b"
 )
 _PADDING: Final = re.compile(r"(?<=[A-Z])0000(?![0-9])")
@@ -174,7 +175,7 @@ def read_number(words: list[str]) -> tuple[str, list[str]]:
         step = 2 if joint else 1
         if not following[0].isdigit() or not _NUMBER.fullmatch(following) or ORDINAL.fullmatch(following):
             break
-        after = words[i + step : i + step + 2]
+        after = words[i + step :]
         if not joint and not _is_second_number(number, following, after):
             break
         if not after:
@@ -187,12 +188,14 @@ def read_number(words: list[str]) -> tuple[str, list[str]]:
 def _is_second_number(number: str, following: str, after: list[str]) -> bool:
     """Whether "2280 2290 E CENTRAL" names two houses, and not house 2280 on street 2290."""
     last = number.rsplit("-", 1)[-1]
-    if not (following.isdigit() and last.isdigit() and len(following) == len(last) >= 3):
+    if not (following.isdigit() and last.isdigit() and len(following) == len(last) >= 2):
         return False
-    if not 0 < int(following) - int(last) <= 200:
+    if not 0 < int(following) - int(last) <= (10 if len(last) == 2 else 200):
         return False
     street = [word for word in after if word not in DIRECTIONS]
-    return bool(street) and street[0] not in SUFFIXES and street[0] != "MILE"
+    return bool(street) and street[0] not in STRONG_WORDS and street[0] != "MILE" and not (
+        len(street) == 1 and street[0] in SUFFIXES
+    )
 
 
 # Boxes and routes ---------------------------------------------------------------------------------------
@@ -379,6 +382,8 @@ def _name(words: list[str], *, has_suffix: bool) -> list[str]:
         words = [*words[:-1], EXPAND_BEFORE_SUFFIX[words[-1]]]
     if any(word in EXPAND_INSIDE for word in words):
         words = [EXPAND_INSIDE.get(word, word) for word in words]
+    if has_suffix and "PT" in words[1:]:  # in front it may be PORT
+        words = [words[0], *("POINT" if word == "PT" else word for word in words[1:])]
     return words
 
 
@@ -403,6 +408,8 @@ def street_words(words: list[str]) -> list[str]:
             post, words = DIRECTIONS[last], words[:-1]
     elif size == 2 and last in DIRECTIONS and words[0].isdigit():
         return [words[0], DIRECTIONS[last]]
+    elif size > 2 and last in ("NO", "SO") and words[-2] in SUFFIXES:
+        post, words = LATE_DIRECTIONS[last], words[:-1]
     if size == 2 and words[0] in DIRECTIONS and (grid := _GRID_COORDINATE.fullmatch(words[1])):
         return [DIRECTIONS[words[0]], grid[1], grid[2]]  # "S 400E", a grid street in Utah
     last = words[-1]
@@ -521,15 +528,19 @@ def _closes(words: list[str], i: int) -> bool:
     j = i - 1
     if words[j] in DIRECTIONS and j > 1:
         j -= 1
-    return j >= 1 and words[j] in SUFFIXES and _names_in(words, j) and _suffix_takes(words, j, i)
+    if j < 1 or words[j] not in SUFFIXES:
+        return False
+    if _is_named(words, j):
+        return words[j] in STRONG_WORDS or has_digit(words[i])
+    return False
 
 
-def _suffix_takes(words: list[str], j: int, i: int) -> bool:
-    word = words[j]
-    if word in STRONG_WORDS:
-        # "E AVE 5", "N AVE C": then the number or letter is the name.
-        return any(w not in DIRECTIONS for w in words[:j]) or word not in NAME_TAKES_NUMBER
-    return has_digit(words[i])
+def _is_named(words: list[str], i: int) -> bool:
+    """Whether the words before the suffix at `i` are a street's name, be it a direction's ("WEST ST")."""
+    if any(word not in DIRECTIONS for word in words[:i]):
+        return True
+    # "E AVE 5": there the number is the name.
+    return i > 0 and words[i] in STRONG_WORDS and (len(words[i - 1]) > 2 or words[i] not in NAME_TAKES_NUMBER)
 
 
 # Words that a plain street name never holds: with any of them the careful reading below is needed.
@@ -621,7 +632,7 @@ def parse_street(words: list[str]) -> Street:
         rest = rest[:-1]  # "DORCHESTER PL NE UNIT"
     road, after = _read_road(rest)
     if road:
-        return _street(number, road, _unit(rest[after:]), is_parsed=True)
+        return _street(number, road, rest[after:], is_parsed=True)
     i = find_unit(rest)
     if i == len(rest) and has_digit(rest[-1]):
         rest = unglue(rest)
@@ -637,13 +648,10 @@ def parse_street(words: list[str]) -> Street:
         rest = rest[:i]
     rest = [w for w in rest if w != "-"]
     if not rest:
-        return Street(number, number, format_unit(_unit(unit)), False)
+        return Street(number, number, unit_text(unit) if unit else "", False)
     line = street_words(_split_hyphens(rest))
-    return _street(number, line, _unit(unit), is_parsed=bool(number) or line[-1] in SUFFIXES or line[-1] in DIRECTIONS)
-
-
-def _unit(words: list[str]) -> list[str]:
-    return read_unit(unglue(words))[0] if words else []
+    end = line[:-1] if len(line) > 2 and line[-1] in DIRECTIONS else line
+    return _street(number, line, unit, is_parsed=bool(number) or end[-1] in SUFFIXES)
 
 
 def _read_road(rest: list[str]) -> tuple[list[str], int]:
@@ -687,7 +695,7 @@ def _split_hyphens(words: list[str]) -> list[str]:
 
 def _street(number: str, line: list[str], unit: list[str], *, is_parsed: bool) -> Street:
     text = " ".join(line)
-    return Street(f"{number} {text}" if number else text, number, format_unit(unit), is_parsed)
+    return Street(f"{number} {text}" if number else text, number, unit_text(unit) if unit else "", is_parsed)
 
 
 # Where a street ends and a city begins --------------------------------------------------------------------
@@ -712,7 +720,7 @@ def find_city(words: list[str]) -> int | None:
     if i < len(rest):
         return offset + _after_unit(rest, i)
     for i in range(1, len(rest)):
-        if rest[i] not in STRONG_WORDS or not _names_in(rest, i):
+        if rest[i] not in STRONG_WORDS or not (_is_named(rest, i) or rest[i] == "ST"):
             continue
         following = rest[i + 1] if i + 1 < len(rest) else ""
         if following in STRONG_WORDS and not (following in ("ST", "LA") and i + 2 < len(rest)):
@@ -738,6 +746,8 @@ def _after_box(words: list[str]) -> int | None:
     if i >= len(words) or not (has_digit(words[i]) or len(words[i]) == 1):
         return None
     i += 1
+    if i < len(words) and words[i].isdigit() and (start := find_city(words[i:])) is not None:
+        return i + start  # a street behind the box
     while i < len(words) and is_identifier(words[i]) and words[i] not in DIRECTIONS:
         i += 1
     return _after_unit(words, i)
@@ -745,7 +755,7 @@ def _after_box(words: list[str]) -> int | None:
 
 def _after_direction(words: list[str], i: int) -> int:
     """Index behind the street's direction at `i`, if it is the street's and not the city's."""
-    if i >= len(words) or words[i] not in DIRECTIONS:
+    if i >= len(words) or words[i] not in LATE_DIRECTIONS:
         return i
     following = words[i + 1] if i + 1 < len(words) else ""
     if (words[i], following) in _COMPASS_PAIRS:  # "DR S E GRAND RAPIDS"

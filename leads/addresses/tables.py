@@ -26,6 +26,9 @@ DIRECTIONS: Final[dict[str, str]] = {
     "SOUTHWEST": "SW",
 }
 
+# Read as directions only behind a suffix ("3RD ST SO"); elsewhere they are words.
+LATE_DIRECTIONS: Final[dict[str, str]] = {**DIRECTIONS, "NO": "N", "SO": "S"}
+
 # Standard abbreviation: primary name, then the other spellings. Appendix C1 and county habits.
 _SUFFIX_LINES: Final = """
 ALY: ALLEY ALLEE ALLY AL
@@ -311,7 +314,11 @@ _ORDINAL_VALUES: Final[dict[str, int]] = {
     **{word[:-1] + "IETH": value for word, value in _TENS.items()},
     **{tens + ones: value + i for tens, value in _TENS.items() for i, ones in enumerate(_ONES, 1)},
 }
-ORDINALS: Final[dict[str, str]] = {word: ordinal(value) for word, value in _ORDINAL_VALUES.items()}
+ORDINALS: Final[dict[str, str]] = {word: ordinal(value) for word, value in _ORDINAL_VALUES.items()} | {
+    "EIGHT": "8TH",  # the usual slip for EIGHTH
+    "NINETH": "9TH",
+    "TWELVTH": "12TH",
+}
 """FIRST -> 1ST; TWENTYFIRST -> 21ST."""
 
 # Appendix C2: designators that want an identifier after them.
@@ -537,6 +544,16 @@ SAINT_CITIES: Final[frozenset[str]] = frozenset(
 
 # States whose ZIPs begin with 0, the digit that spreadsheets lose.
 ZERO_ZIP_STATES: Final[frozenset[str]] = frozenset("CT MA ME NH NJ PR RI VI VT".split())
+
+# Last word of a foreign mailing address, where no state is known. Names that are rather towns here (LEBANON,
+# PERU, JORDAN, CUBA) are left out.
+COUNTRIES: Final[frozenset[str]] = frozenset(
+    """ARGENTINA AUSTRALIA AUSTRIA BAHAMAS BARBADOS BELGIUM BERMUDA BRASIL BRAZIL CANADA CHILE CHINA COLOMBIA DENMARK
+    ECUADOR EGYPT ENGLAND FINLAND FRANCE GERMANY GUATEMALA HONDURAS ICELAND INDIA IRELAND ISRAEL ITALY JAMAICA JAPAN
+    KENYA KOREA MALAYSIA MEXICO NETHERLANDS NIGERIA NORWAY PAKISTAN PANAMA PHILIPPINES PORTUGAL QATAR RICA RUSSIA
+    SCOTLAND SINGAPORE SPAIN SWEDEN SWITZERLAND TAIWAN THAILAND TRINIDAD TURKEY UAE UK UKRAINE URUGUAY VENEZUELA
+    VIETNAM""".split()
+)
 
 # A cell that says nothing.
 PLACEHOLDERS: Final[frozenset[str]] = frozenset(

@@ -18,11 +18,15 @@ from leads.addresses.tables import (
 from leads.addresses.text import clean
 
 _GLUED: Final = re.compile(
-    r"(APT|UNIT|STE|SUITE|BLDG|BLD|RM|ROOM|LOT|LT|REAR|TRLR|PH|FLR)([0-9][0-9A-Z/-]*)", re.ASCII
+    r"(?:(APT|UNIT|STE|SUITE|BLDG|BLD|RM|ROOM|LOT|LT|REAR|TRLR|PH|PMB|FLR)([0-9][0-9A-Z/-]*)"
+    r"|([0-9]+(?:ST|ND|RD|TH)?)(FL|FLR|FLOOR))"
 )
 _IDENTIFIER: Final = re.compile(r"[A-Z]{0,3}-?[0-9][0-9A-Z]*(?:[-/][0-9A-Z]+)*|[A-Z](?:-[A-Z0-9]+)?|([A-Z])\1")
 ORDINAL: Final = re.compile(r"0*([0-9]+)(?:ST|ND|RD|TH)")
 _FLOOR_WORDS: Final = frozenset({"FL", "FLR", "FLOOR"})
+UNIT_ALONE_FORMS: Final = frozenset(UNIT_ALONE.values())
+_SIGNS: Final = frozenset({",", "-", "(", ")"})
+_DESIGNATORS: Final = (UNIT_ALONE_FORMS | frozenset(UNIT_WORDS.values())) - {"#"}
 NAMED_FLOORS: Final = frozenset("GROUND TOP MAIN LOWER UPPER ENTIRE WHOLE".split())
 UNIT_NOUNS: Final = frozenset("UNIT FLAT FLT APT APARTMENT HOUSE BLDG BUILDING COTTAGE LEVEL".split())
 _KEY_PIECES: Final = re.compile(r"[0-9]+|[A-Z]+|[^0-9A-Z\s-]+")
@@ -42,7 +46,7 @@ def unglue(words: list[str]) -> list[str]:
     out: list[str] = []
     for word in words:
         found = _GLUED.fullmatch(word)
-        out.extend(found.groups() if found else (word,))
+        out.extend((part for part in found.groups() if part) if found else (word,))
     return out
 
 
@@ -113,6 +117,9 @@ def read_unit(words: list[str], start: int = 0, *, open_ended: bool = True) -> t
             i += 1
             continue
         break
+    out = [w for w, then in zip(out, [*out[1:], ""], strict=False) if w != "#" or then not in _DESIGNATORS]
+    while len(out) > 1 and (out[-1] in UNIT_INTERCHANGEABLE or out[-1] == "BLDG"):
+        out.pop()  # "LOWER UNIT": a designator with nothing to designate
     if out and (out[-1] == "#" or not open_ended and out[-1] in UNIT_INTERCHANGEABLE):
         out.pop()
     return out, i
@@ -124,9 +131,19 @@ def normalize_unit(text: str) -> str:
     text = clean(text)
     if text in PLACEHOLDERS:
         return ""
-    words = unglue([w for w in text.split() if w not in (",", "-", "(", ")")])
-    unit, _ = read_unit(words)
-    return format_unit(unit)
+    return unit_text(text.split())
+
+
+def unit_text(words: list[str]) -> str:
+    """Words of a unit, all of them, in the form that reads the same again."""
+    text = ""
+    for _ in range(4):
+        unit, _ = read_unit(unglue([word for word in words if word not in _SIGNS]))
+        text = format_unit(unit)
+        if (again := text.split()) == words:
+            break
+        words = again
+    return text
 
 
 def format_unit(words: list[str]) -> str:
@@ -138,9 +155,6 @@ def format_unit(words: list[str]) -> str:
     if len(words) == 1 and words[0] in UNIT_WORDS:
         return "" if words[0] in UNIT_INTERCHANGEABLE else words[0]
     return " ".join(words)
-
-
-UNIT_ALONE_FORMS: Final = frozenset(UNIT_ALONE.values())
 
 
 @lru_cache(maxsize=8192)
@@ -193,4 +207,5 @@ __all__ = [
     "read_unit",
     "unglue",
     "unit_key",
+    "unit_text",
 ]

@@ -24,18 +24,24 @@ def ensure_servers(data_dir: Path, *, fast: bool = False, services: Iterable[str
     `fast` trades crash safety for speed and matters only to the first user: it is for tests.
     Raises EmbeddedError with one line for a person. May be called again at little cost.
     """
-    wanted = list(services)
     layout = prepare_data_dir(data_dir)
+    try:
+        return _endpoints(_hold(layout, list(services), fast=fast))
+    except OSError as error:  # a full disk; files left by a run as root
+        raise EmbeddedError(f"Cannot use the data directory {layout.data_dir}: {error}") from None
+
+
+def _hold(layout: Layout, wanted: list[str], *, fast: bool) -> State:
+    data_dir = layout.data_dir
     with locked(layout.start_lock, timeout=START_SECONDS, busy=f"Servers in {data_dir} are still starting."):
-        if layout.data_dir not in _leases:
-            _leases[layout.data_dir] = wait_for_lock(
+        if data_dir not in _leases:
+            _leases[data_dir] = wait_for_lock(
                 layout.users_lock,
                 shared=True,
                 timeout=STOP_SECONDS,
                 busy=f"The servers in {data_dir} are still stopping after {STOP_SECONDS:.0f} s.",
             )
-        state = _ensure_keeper(layout, wanted, fast=fast)
-    return _endpoints(state)
+        return _ensure_keeper(layout, wanted, fast=fast)
 
 
 def ensure_keeper(data_dir: Path, *, fast: bool = False, services: Iterable[str] = SERVICES) -> Endpoints | None:
@@ -43,14 +49,14 @@ def ensure_keeper(data_dir: Path, *, fast: bool = False, services: Iterable[str]
 
     Returns where they answer then, or None when nothing had to be done.
     """
-    if is_held(Layout(data_dir.absolute()).keeper_lock):
+    if is_held(Layout(data_dir.resolve()).keeper_lock):
         return None
     return ensure_servers(data_dir, fast=fast, services=services)
 
 
 def release(data_dir: Path) -> None:
     """Give the lease back early, and wait until the servers have stopped unless others use them."""
-    layout = Layout(data_dir.absolute())
+    layout = Layout(data_dir.resolve())
     lease = _leases.pop(layout.data_dir, None)
     if lease is None:
         return
@@ -65,7 +71,7 @@ def release(data_dir: Path) -> None:
 
 def running_endpoints(data_dir: Path) -> Endpoints | None:
     """Where the servers answer now, or None; takes no lease, so they may stop at any moment."""
-    layout = Layout(data_dir.absolute())
+    layout = Layout(data_dir.resolve())
     try:
         if not is_held(layout.keeper_lock):
             return None
@@ -84,8 +90,11 @@ def _endpoints(state: State) -> Endpoints:
 
 
 def prepare_data_dir(data_dir: Path) -> Layout:
-    """Make the directory and its place for locks, or refuse with one line that says why it cannot be."""
-    layout = Layout(data_dir.absolute())
+    """Make the directory and its place for locks, or refuse with one line that says why it cannot be.
+
+    The layout's path is resolved: servers are known by it, however a caller spells it.
+    """
+    layout = Layout(data_dir.resolve())
     control = layout.control
     try:
         if not layout.data_dir.exists():

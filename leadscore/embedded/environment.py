@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from leadscore.embedded.client import ensure_servers
 from leadscore.embedded.layout import POSTGRES, PROJECT_DIR, VALKEY, Endpoints, Layout, default_data_dir
 from leadscore.embedded.locks import locked
+from leadscore.embedded.private import postgres_programs
 
 VARIABLES = {POSTGRES: "DATABASE_URL", VALKEY: "REDIS_URL"}
 MIGRATION_SECONDS = 3600.0
@@ -57,8 +59,10 @@ def provide_servers(arguments: Sequence[str]) -> Endpoints | None:
     )
     endpoints.export(missing)
     is_schema_ours = POSTGRES in missing
+    if is_schema_ours and arguments[0] == "dbshell" and shutil.which("psql") is None:
+        os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), str(postgres_programs())])
     if is_schema_ours and arguments[0] == "migrate":
-        Layout(default_data_dir()).migrated.unlink(missing_ok=True)  # it may go back: look again next time
+        Layout(default_data_dir().resolve()).migrated.unlink(missing_ok=True)  # it may go back: look again next time
     return endpoints if is_schema_ours and arguments[0] not in WITHOUT_MIGRATIONS else None
 
 
@@ -68,7 +72,7 @@ def migration_turn(endpoints: Endpoints) -> Iterator[bool]:
 
     Due once per start of the servers, and whenever a migration or a requirement has changed since.
     """
-    layout = Layout(default_data_dir())
+    layout = Layout(default_data_dir().resolve())
     busy = f"Another process has been migrating the database in {layout.data_dir} for an hour."
     with locked(layout.migrate_lock, timeout=MIGRATION_SECONDS, busy=busy):
         current = f"{endpoints.generation} {_migrations_fingerprint()}"

@@ -25,5 +25,6 @@ def last_line(path: Path) -> str:
     except OSError:
         return "no log"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if "the database system is starting up" not in line]  # our own asking
     grave = [line for line in lines[-12:] if any(word in line for word in GRAVE_WORDS)]
     return (grave or lines or ["the log is empty"])[-1]

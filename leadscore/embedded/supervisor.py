@@ -57,7 +57,8 @@ class Supervisor:
     def run(self, on_tick: Callable[[], None]) -> None:
         """Return after SIGINT, SIGTERM or SIGHUP, with every program gone; a second signal hurries it."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._note_signal)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+                signal.signal(number, self._note_signal)
         try:
             while not self._signals:
                 for program in self._programs:

@@ -405,20 +405,20 @@ def test_a_record_of_more_than_a_thousand_lines_is_given_up(write):
 
 
 def test_a_quote_opened_on_every_line_ends_in_reasonable_time(write):
-    _, rows = load(write(HEADER + 'b","""\n' * 30_000))
+    _, rows = load(write(HEADER + 'b","""\n' * 10_000))
     assert sum(row.line for row in rows) > 0
-    assert {row.line for row in rows} <= set(range(2, 30_002))
+    assert {row.line for row in rows} <= set(range(2, 10_002))
 
 
 def test_memory_does_not_grow_with_the_file(write):
-    path = write(HEADER + ONE * 300_000)
+    path = write(HEADER + f"1 MAIN ST,{'y' * 1_000},c,d\n" * 8_000)
     layout = inspect_file(path, max_bytes=100 * MB)
     tracemalloc.start()
     for _ in read_rows(path, layout):
         pass
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 4 * MB  # the file has 8.4 MB
+    assert peak < 2 * MB  # the file has 8 MB
 
 
 # -- JSON
