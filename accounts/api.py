@@ -1,6 +1,7 @@
 """What every API view shares: rights before anything else, strict query parameters, UTC, documented problems."""
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -13,7 +14,6 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 
 from accounts.models import User
-from accounts.permissions import RoutePermissions
 
 M = TypeVar("M", bound=Model)
 PROBLEMS = {
@@ -35,9 +35,10 @@ class ApiTokenScheme(KnoxTokenScheme):  # type: ignore[no-untyped-call]
     name = "token"
 
 
-class ApiView(RoutePermissions, GenericAPIView):
+class ApiView(GenericAPIView):
     """A route. It names the right of each method in `permissions`, and its parameters in `query_parameters`."""
 
+    permissions: ClassVar[Mapping[str, str]] = {}
     query_parameters: ClassVar[frozenset[str]] = frozenset()
     http_method_names = ["get", "head", "post", "patch"]
     metadata_class = None

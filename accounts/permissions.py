@@ -1,11 +1,17 @@
 """One way to say which right a route needs."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from rest_framework.permissions import BasePermission
-from rest_framework.request import Request
-from rest_framework.views import APIView
+
+if TYPE_CHECKING:
+    # REST framework's views import this module, by way of the settings.
+    from collections.abc import Mapping
+
+    from rest_framework.request import Request
+    from rest_framework.views import APIView
 
 
 class HasRoutePermission(BasePermission):
@@ -23,9 +29,3 @@ class HasRoutePermission(BasePermission):
         needed: Mapping[str, str] = getattr(view, "permissions", {})
         method = "GET" if request.method in {"HEAD", "OPTIONS"} else str(request.method)
         return method in needed and user.has_perm(needed[method])
-
-
-class RoutePermissions:
-    """Mixin that types the table above."""
-
-    permissions: ClassVar[Mapping[str, Any]] = {}

@@ -139,7 +139,7 @@ def _place(text: str) -> tuple[str, str]:
 def _store(content: IO[bytes] | Iterable[bytes], name: str) -> tuple[Path, str, int]:
     """Write the bytes to the upload directory, no further than the size limit."""
     directory = Path(settings.UPLOAD_DIR)
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = directory / f"{uuid.uuid4().hex}{Path(name).suffix[:10]}"
     digest, size = hashlib.sha256(), 0
     chunks: Iterator[bytes] = iter(lambda: content.read(1 << 20), b"") if hasattr(content, "read") else iter(content)

@@ -21,7 +21,7 @@ UPLOAD_DIR = DATA_DIR / "uploads"
 
 def _secret_key() -> str:
     """SECRET_KEY, else one made on the first start and kept in the data directory."""
-    if key := env.str("SECRET_KEY", default=""):
+    if key := str(env.str("SECRET_KEY", default="")):
         return key
     if IS_PRODUCTION:
         raise ImproperlyConfigured("SECRET_KEY is not set; production needs one of 50 characters or more.")
@@ -179,7 +179,6 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True  # no build step: files are served from where they lie
 

@@ -8,8 +8,9 @@ class ScoringConfig(AppConfig):
         from jobs.registry import register as register_job
         from leads import registry
         from scoring import lead_pages, operations
+        from tags.operations import APPLY_RULE_CHANGE
 
         register_job(operations.RECALCULATE, operations.run_recalculation)
-        register_job(operations.APPLY_RULE_CHANGE, operations.run_rule_change)
+        register_job(APPLY_RULE_CHANGE, operations.run_rule_change)
         registry.on_due(operations.drain_after_commit)
         lead_pages.register()

@@ -1,20 +1,25 @@
 """The statistical parser, asked only where the words themselves do not tell street from city."""
 
 from functools import cache
+from importlib import import_module
 from typing import Any, Final
 
-_STREET_LABELS: Final = frozenset(
-    """AddressNumberPrefix AddressNumber AddressNumberSuffix StreetNamePreModifier StreetNamePreDirectional
-    StreetNamePreType StreetName StreetNamePostType StreetNamePostDirectional SubaddressType SubaddressIdentifier
-    OccupancyType OccupancyIdentifier USPSBoxType USPSBoxID USPSBoxGroupType USPSBoxGroupID""".split()
+from leads.addresses.tables import words as word_set
+
+_STREET_LABELS: Final = word_set(
+    """
+    AddressNumberPrefix AddressNumber AddressNumberSuffix StreetNamePreModifier StreetNamePreDirectional
+    StreetNamePreType StreetName StreetNamePostType StreetNamePostDirectional SubaddressType
+    SubaddressIdentifier OccupancyType OccupancyIdentifier USPSBoxType USPSBoxID USPSBoxGroupType
+    USPSBoxGroupID
+    """
 )
 
 
 @cache
 def _parser() -> Any:
-    import usaddress  # loads its model: not before it is needed
-
-    return usaddress.parse
+    # Loads its model: not before it is needed.
+    return import_module("usaddress").parse
 
 
 def city_start(words: list[str], tail: str) -> int | None:

@@ -37,6 +37,9 @@ from leads.addresses.tables import (
     UNIT_ALONE,
     UNIT_WORDS,
 )
+from leads.addresses.tables import (
+    words as word_set,
+)
 from leads.addresses.text import clean, upper
 from leads.addresses.units import has_digit, is_identifier, normalize_unit, read_unit, unit_key
 
@@ -77,7 +80,9 @@ _SECOND_ADDRESS: Final = re.compile(
     r"|(?<=[A-Z]) ?/ ?(?:REAR|LEASING|OFFICE|[A-Z] [A-Z]+$).*"
 )
 _LEADING_UNIT: Final = re.compile(
-    r"([0-9]+(?:ST|ND|RD|TH) (?:FL|FLR|FLOOR)|(?:APT|APARTMENT|UNIT|STE|SUITE|LOT|LT|BLDG|RM|ROOM|FL|FLOOR|#) ?(?:# )?[0-9A-Z-]*[0-9][0-9A-Z-]*|(?:APT|UNIT|STE|SUITE) [A-Z])"
+    r"([0-9]+(?:ST|ND|RD|TH) (?:FL|FLR|FLOOR)"
+    r"|(?:APT|APARTMENT|UNIT|STE|SUITE|LOT|LT|BLDG|RM|ROOM|FL|FLOOR|#) ?(?:# )?[0-9A-Z-]*[0-9][0-9A-Z-]*"
+    r"|(?:APT|UNIT|STE|SUITE) [A-Z])"
     r"(?: ,)? (?=[0-9]+[A-Z]? (?![A-Z]* *&)[0-9]*[A-Z])"
 )
 _PARENTHESES: Final = re.compile(r"\(([^()]*)\)")
@@ -87,7 +92,9 @@ _CARE_OF: Final = re.compile(
 _POSTCODE: Final = re.compile(r"\b[A-Z][0-9][A-Z] ?[0-9][A-Z][0-9]\b")  # Canada: M4V 3E3
 _SLASH: Final = re.compile(r"(?<=[0-9]) ?/ ?(?=[0-9])")
 _INNER_BOX: Final = re.compile(r"(?<= )(?:P ?O ?B(?:OX|X)?|P ?O ?DRAWER|POST OFFICE BOX) ?(?:# ?|NO )?[0-9][0-9A-Z-]*")
-_COUNTRY: Final = re.compile(r"(?<=[0-9A-Z])(?: ,)* (?:UNITED STATES(?: OF AMERICA)?|USA|U S A|(?<=[0-9]{5} )US)(?: ,)*$")
+_COUNTRY: Final = re.compile(
+    r"(?<=[0-9A-Z])(?: ,)* (?:UNITED STATES(?: OF AMERICA)?|USA|U S A|(?<=[0-9]{5} )US)(?: ,)*$"
+)
 _DASHED_UNIT: Final = re.compile(r"([0-9]+)-+([0-9]+|[A-Z]{1,2})(?= )")
 
 
@@ -157,9 +164,7 @@ def _normalize(line: str, unit: str, city: str, state: str, zip: str, *, mailing
     text = clean(line)
     words = text.split()
     if words and (plain := parse_plain_street(words)):
-        return Address(
-            plain.line, unit or plain.unit, city, state, zip, plus4, plain.number, True
-        )
+        return Address(plain.line, unit or plain.unit, city, state, zip, plus4, plain.number, True)
     place = _Place()
     street = _read_line(text, city, state, zip, place, mailing=mailing)
     # What is read once must read the same again. Ordinary lines do so at the first look.
@@ -193,9 +198,7 @@ def _normalize(line: str, unit: str, city: str, state: str, zip: str, *, mailing
     )
 
 
-def _read_line(
-    text: str, city: str, state: str, zip: str, place: _Place, *, mailing: bool
-) -> Street:
+def _read_line(text: str, city: str, state: str, zip: str, place: _Place, *, mailing: bool) -> Street:
     """Read a cleaned line; fills `place` with what it holds of city, state and ZIP."""
     if text in PLACEHOLDERS:
         return Street("", "", "", True)
@@ -210,10 +213,10 @@ def _read_line(
     unit_inside = ""
     if "(" in text or ")" in text:
         text, unit_inside = _without_parentheses(text)
-    if found := _LEADING_UNIT.match(text):  # "#42 233 S WACKER DR", "APT 4, 123 MAIN ST"
+    if found := _LEADING_UNIT.match(text):  # "#42 12 S ELM DR", "APT 4, 123 MAIN ST"
         unit_inside = f"{found[1]} {unit_inside}".strip()
         text = text[found.end() :]
-    if "/" in text or "&" in text or "A" in text and ("AKA" in text or "DBA" in text or " AND " in text):
+    if "/" in text or "&" in text or ("A" in text and ("AKA" in text or "DBA" in text or " AND " in text)):
         text = _SLASH.sub("/", text)
         if text[0].isdigit():
             text = _SECOND_ADDRESS.sub("", text)
@@ -260,7 +263,7 @@ def _department(words: list[str]) -> str:
     return ""
 
 
-_ROUTE_STARTS: Final = frozenset("RR R RURAL RFD RF RD RT RTE ROUTE HC HCR H HIGHWAY STAR".split())
+_ROUTE_STARTS: Final = word_set("RR R RURAL RFD RF RD RT RTE ROUTE HC HCR H HIGHWAY STAR")
 
 
 def _without_parentheses(text: str) -> tuple[str, str]:
@@ -277,7 +280,7 @@ def _without_parentheses(text: str) -> tuple[str, str]:
 
 
 def _without_unit_in_number(street: Street, unit: str, text: str) -> Street:
-    """Drop a unit repeated behind the house number: "8605-209 N SERVITE DR, Unit 209", "4912--D ..., Unit D".
+    """Drop a unit repeated behind the house number: "8605-209 N ELM DR, UNIT 209", "4912--D ELM DR, UNIT D".
 
     A range ("501-503") stays, and so does what may be a house in Queens ("34-12").
     """
@@ -287,7 +290,7 @@ def _without_unit_in_number(street: Street, unit: str, text: str) -> Street:
     first, second = found[1].lstrip("0"), found[2]
     if second.isdigit():
         is_range = len(first) == len(second) and 0 < int(second) - int(first) < 100
-        if is_range or len(second) < 3 and len(first) < 4 or street.number != f"{first}-{second}":
+        if is_range or (len(second) < 3 and len(first) < 4) or street.number != f"{first}-{second}":
             return street
     elif street.number != first + second:
         return street
@@ -314,7 +317,7 @@ def _take_place(words: list[str], city: str, state: str, zip: str, place: _Place
         if taken:
             rest = rest[:-taken]
     code, size = take_state(rest)
-    if size and 0 < len(rest) - size and not any(has_digit(w) or w in STRONG_WORDS for w in rest[:-size]):
+    if size and len(rest) - size > 0 and not any(has_digit(w) or w in STRONG_WORDS for w in rest[:-size]):
         # "HOBOKEN NJ 07030": a place and no street.
         if taken and code not in STATE_ZIP_PREFIXES and len(words[-1]) >= 5:
             place.city, place.state = normalize_city(" ".join(rest[:-size])), code
@@ -357,9 +360,7 @@ def _can_precede_zip(words: list[str]) -> bool:
     return True
 
 
-def _believe_state(
-    before: list[str], words: list[str], code: str, zip5: str | None, city: str, state: str
-) -> bool:
+def _believe_state(before: list[str], words: list[str], code: str, zip5: str | None, city: str, state: str) -> bool:
     """Whether `words`, which spell a state, are one here: "FOREST CT" is a court, "HARTFORD CT" a state.
 
     `zip5` is the ZIP behind them, None if there is none.
@@ -371,23 +372,23 @@ def _believe_state(
     start = find_city(before)
     if start is not None and start < len(before):
         named = before[start:]
-        if any(has_digit(word) for word in named) or code == "FL" and named[-1] in ORDINALS:
-            return False  # "TYSONS BLVD FOURTH FL"
+        if any(has_digit(word) for word in named) or (code == "FL" and named[-1] in ORDINALS):
+            return False  # "ACME BLVD FOURTH FL"
         if code in AMBIGUOUS_STATES and zip5 is None and any(word in SUFFIXES for word in named):
             return False
         return not city or zip5 is not None or code == state
-    if start is not None:  # a street that ends before the state: "MAIN ST MD 21054", but "MAIN ST NE 20002"
+    if start is not None:  # a street that ends before the state: "MAIN ST MD 21000", but "MAIN ST NE 20000"
         return zip5 is not None and words[-1] not in DIRECTIONS and "#" not in before
     # No sure suffix to go by: whole words are not believed, nor the codes that end streets.
     if len(words) > 1 or len(words[0]) > 2:
         return zip5 is not None and len(before) > 3
     if code in STATE_ZIP_PREFIXES:
         return zip5 is not None and any(word in SUFFIXES for word in before[2:-1])
-    return zip5 is not None or code not in AMBIGUOUS_STATES and len(before) > 3
+    return zip5 is not None or (code not in AMBIGUOUS_STATES and len(before) > 3)
 
 
 def _take_known_city(words: list[str], city: str, *, certain: bool = False) -> list[str]:
-    """Take the known city off the end, if a street remains ("20 OLD LEBANON" in Lebanon is a street)."""
+    """Take the known city off the end, if a street remains ("20 OLD AUBURN" in Auburn is a street)."""
     named = city.split()
     size = len(named)
     if len(words) <= size + 1:
@@ -399,16 +400,14 @@ def _take_known_city(words: list[str], city: str, *, certain: bool = False) -> l
     if certain:
         return rest if len(rest) > 1 else words
     last = rest[-1]
-    if last in STRONG_WORDS and len(rest) > 2 or last in DIRECTIONS and rest[-2] in SUFFIXES:
+    if (last in STRONG_WORDS and len(rest) > 2) or (last in DIRECTIONS and rest[-2] in SUFFIXES):
         return rest
     if len(rest) > 3 and (has_digit(last) or len(last) == 1) and find_city(rest) == len(rest):
         return rest
     return words
 
 
-def _read_segments(
-    text: str, city: str, state: str, place: _Place, *, mailing: bool
-) -> tuple[list[str], str]:
+def _read_segments(text: str, city: str, state: str, place: _Place, *, mailing: bool) -> tuple[list[str], str]:
     """Read a line with commas: the words of the street, and the unit found in other segments."""
     segments = [segment.split() for segment in text.split(",")]
     head = segments[0]
@@ -421,7 +420,8 @@ def _read_segments(
     zip_words: list[str] = []
     if tail:
         last = tail[-1]
-        zip5, plus4, size = take_zip(last)
+        state_before = take_state(tail[-2])[0] if len(tail) > 1 and len(last) == 1 else ""
+        zip5, plus4, size = take_zip([state_before, *last])
         if size:
             place.zip, place.plus4, zip_words = zip5, plus4, last[-size:]
             tail[-1:] = [last[:-size]] if last[:-size] else []
@@ -439,7 +439,7 @@ def _read_segments(
     for segment in reversed(tail):
         first = segment[0]
         if head and len(head[0]) > 1 and first in DIRECTIONS and (len(segment) == 1 or len(first) == 2):
-            # "MELLON ST, SE"; "PEACHTREE ST, NE STE 2000"; but "GRAVENSTEIN HWY, N SEBASTOPOL"
+            # "ELM ST, SE"; "ELM ST, NE STE 20"; but "ELM HWY, N AUBURN"
             post, segment = [first], segment[1:]
             if not segment:
                 continue
@@ -471,7 +471,7 @@ def _read_segments(
         if len(city_words) == 1 and len(city_words[0]) < 3 and len(tail) > 1 and not has_digit(city_words[0]):
             continue  # a state mistyped
         if city_words and not place.city:
-            if words and not (zip_words or place.state or city) or any(has_digit(word) for word in city_words):
+            if (words and not (zip_words or place.state or city)) or any(has_digit(word) for word in city_words):
                 unit = f"{unit} {' '.join(city_words)}".strip()
             else:
                 place.city = normalize_city(" ".join(city_words))
@@ -504,16 +504,18 @@ def _take_segment_state(head: list[str], tail: list[list[str]], place: _Place, *
     if not size:
         return
     if size == len(last):
-        # "419 MELLON ST, NE" ends in a direction; "..., CLEVELAND, NE" in a state.
+        # "12 ELM ST, NE" ends in a direction; "..., CLEVELAND, NE" in a state.
         if last[-1] in DIRECTIONS and not has_zip:
             before = tail[-2] if len(tail) > 1 else []
             if not before or any(has_digit(word) for word in before):
                 return
         place.state = code
         tail.pop()
-        if len(tail) > 1 and tail[-1] != ["NEW", "YORK"] and take_state(tail[-1]) == (code, len(tail[-1])):  # "ROSWELL, GEORGIA, GA"
+        if (
+            len(tail) > 1 and tail[-1] != ["NEW", "YORK"] and take_state(tail[-1]) == (code, len(tail[-1]))
+        ):  # "AUBURN, GEORGIA, GA"
             tail.pop()
-        elif tail and len(tail[-1]) > 1 and tail[-1][-1] == code:  # "MEMPHIS TN, TN"
+        elif tail and len(tail[-1]) > 1 and tail[-1][-1] == code:  # "AUBURN TN, TN"
             tail[-1] = tail[-1][:-1]
         return
     place.state = code
@@ -538,7 +540,7 @@ def _without_care_of(line: str) -> str:
         return line
     before = line[: found.start()].strip(" ,")
     if not any(c in "0123456789" for c in before):
-        before = ""  # "CSX REALTY ATTN ASSESSMENTS 301 W BAY ST"
+        before = ""  # "ACME REALTY ATTN TAXES 12 ELM ST"
     after = line[found.end() :]
     text = upper(after)
     if start := _DELIVERY.search(text):
@@ -550,13 +552,16 @@ def _without_care_of(line: str) -> str:
     return before
 
 
+# Where mail can go to: a box, a route, or a number with a word behind it that is no part of a firm's name.
 _DELIVERY: Final = re.compile(
-    r"\bP\.? ?O\.? ?B(?:OX|X)\b|\bPOB\b|(?<![A-Z#&-])(?<![#&] )\b[0-9]+[0-9A-Z/-]* +(?!(?:LLC|INC|CORP|LTD|LP|CO|TRUST|INT)\b)(?:[0-9]|[A-Z][A-Z.']*(?: |$))|\bRR [0-9]"
+    r"\bP\.? ?O\.? ?B(?:OX|X)\b|\bPOB\b|\bRR [0-9]"
+    r"|(?<![A-Z#&-])(?<![#&] )\b[0-9]+[0-9A-Z/-]* +(?!(?:LLC|INC|CORP|LTD|LP|CO|TRUST|INT)\b)"
+    r"(?:[0-9]|[A-Z][A-Z.']*(?: |$))"
 )
 
 
 def _without_names(text: str) -> str:
-    """The text without names run together before the street ("WREN, ADA P O BOX 4613", "ARM LLC 12 ELM ST")."""
+    """The text without names run together before the street ("WREN, ADA P O BOX 46", "ARM LLC 12 ELM ST")."""
     if not text[0].isalpha() or text.isalpha():
         return text
     words = text.split()
@@ -578,16 +583,14 @@ def _is_foreign(text: str, state: str, zip: str) -> bool:
     return len(words) > 3 and (words[-1] in COUNTRIES or _POSTCODE.search(text) is not None)
 
 
-def _with_line2(
-    line: str, line2: str, unit: str, city: str, state: str, zip: str
-) -> tuple[str, str, str, str, str]:
+def _with_line2(line: str, line2: str, unit: str, city: str, state: str, zip: str) -> tuple[str, str, str, str, str]:
     text = clean(line2)
     words = text.split()
     if text in PLACEHOLDERS or not words or text == clean(line):
         return line, unit, city, state, zip
     if not line.strip() or clean(line) in PLACEHOLDERS:
         return line2, unit, city, state, zip
-    if words[0] in UNIT_WORDS or words[0] in UNIT_ALONE and len(words) == 1 or _is_floor(words):
+    if words[0] in UNIT_WORDS or (words[0] in UNIT_ALONE and len(words) == 1) or _is_floor(words):
         return line, unit or line2, city, state, zip
     if len(words) == 1 and is_identifier(words[0]):
         return line, unit or line2, city, state, zip

@@ -56,4 +56,4 @@ def _part(text: str) -> str:
     whole = whole.lstrip("0")
     pieces = [whole or "0"] + [d for d in decimals if d.strip("0")]
     joined = "DOT".join(pieces)
-    return "" if joined == "0" or whole in _NOTHING and len(pieces) == 1 else joined
+    return "" if joined == "0" or (whole in _NOTHING and len(pieces) == 1) else joined

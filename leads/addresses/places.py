@@ -4,7 +4,15 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from leads.addresses.tables import AMBIGUOUS_STATES, CITY_PLACEHOLDERS, STATE_CODES, STATE_OLD_SPELLINGS, STATE_ZIP_PREFIXES, STATES, ZERO_ZIP_STATES
+from leads.addresses.tables import (
+    AMBIGUOUS_STATES,
+    CITY_PLACEHOLDERS,
+    STATE_CODES,
+    STATE_OLD_SPELLINGS,
+    STATE_ZIP_PREFIXES,
+    STATES,
+    ZERO_ZIP_STATES,
+)
 from leads.addresses.text import clean, upper
 
 STATE_WORDS: Final[dict[str, str]] = {
@@ -138,7 +146,7 @@ def split_city_state_zip(text: str) -> tuple[str, str, str, str]:
         return normalize_city(" ".join(rest[:-size])), state, zip5, plus4
     if size:  # nothing but a state: NEW YORK 10036 is the city as well
         name = " ".join(rest)
-        if len(name) <= 3 or " " in name and len(rest[0]) == 1:
+        if len(name) <= 3 or (" " in name and len(rest[0]) == 1):
             return "", state, zip5, plus4
         return normalize_city(name), "NY" if name == "NEW YORK" else "", zip5, plus4
     # Words after the state ("NJ OFFICE"): take the last state code or name that has a city before it.

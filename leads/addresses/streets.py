@@ -30,7 +30,19 @@ from leads.addresses.tables import (
     UNIT_WORDS,
     ordinal,
 )
-from leads.addresses.units import NAMED_FLOORS, ORDINAL, UNIT_NOUNS, has_digit, is_identifier, read_unit, unglue, unit_text
+from leads.addresses.tables import (
+    words as word_set,
+)
+from leads.addresses.units import (
+    NAMED_FLOORS,
+    ORDINAL,
+    UNIT_NOUNS,
+    has_digit,
+    is_identifier,
+    read_unit,
+    unglue,
+    unit_text,
+)
 
 _UNIT_START: Final = frozenset(UNIT_WORDS) | frozenset(UNIT_ALONE)
 _COMPASS_PAIRS: Final = {(a, b): a + b for a in "NS" for b in "EW"}
@@ -82,9 +94,11 @@ _ROAD_WORDS: Final = {
 _HIGHWAY_NUMBER: Final = re.compile(r"0*([0-9]{1,4}(?:/[0-9]{1,4})?-?[A-Z]{0,2})")
 _HIGHWAY_GLUED: Final = re.compile(r"(I|US|SR|CR|FM|SH|RT|RTE|HWY)-?([0-9]+[A-Z]?)")
 _HIGHWAY_LETTERS: Final = re.compile(r"[A-Z]{1,2}")
-_HIGHWAY_START: Final = frozenset(
-    """OLD NEW US U I IH INTERSTATE STATE ST SR SH S COUNTY CO CNTY CTY CR C CTH FM FARM RM RANCH ROUTE RTE RT HIGHWAY HWY
-    HIWAY TOWNSHIP TWP""".split()
+_HIGHWAY_START: Final = word_set(
+    """
+    OLD NEW US U I IH INTERSTATE STATE ST SR SH S COUNTY CO CNTY CTY CR C CTH FM FARM RM RANCH ROUTE RTE RT
+    HIGHWAY HWY HIWAY TOWNSHIP TWP
+    """
 ) | frozenset(STATE_WORDS)
 _HIGHWAY_TAIL: Final = {
     **DIRECTIONS,
@@ -186,15 +200,18 @@ def read_number(words: list[str]) -> tuple[str, list[str]]:
 
 
 def _is_second_number(number: str, following: str, after: list[str]) -> bool:
-    """Whether "2280 2290 E CENTRAL" names two houses, and not house 2280 on street 2290."""
+    """Whether "1280 1290 E LIMIT" names two houses, and not house 1280 on street 1290."""
     last = number.rsplit("-", 1)[-1]
     if not (following.isdigit() and last.isdigit() and len(following) == len(last) >= 2):
         return False
     if not 0 < int(following) - int(last) <= (10 if len(last) == 2 else 200):
         return False
     street = [word for word in after if word not in DIRECTIONS]
-    return bool(street) and street[0] not in STRONG_WORDS and street[0] != "MILE" and not (
-        len(street) == 1 and street[0] in SUFFIXES
+    return (
+        bool(street)
+        and street[0] not in STRONG_WORDS
+        and street[0] != "MILE"
+        and not (len(street) == 1 and street[0] in SUFFIXES)
     )
 
 
@@ -224,7 +241,7 @@ def read_rural_route(text: str) -> tuple[str, str] | None:
     kind, number, box = found["kind"].replace(" ", ""), found["number"], found["box"]
     if kind in ("RD", "RT", "RTE", "ROUTE") and not (number and box):
         return None
-    if not number and not box or not number and kind[:4] != "STAR":
+    if (not number and not box) or (not number and kind[:4] != "STAR"):
         return None
     if not box and kind not in ("RR", "RFD", "HC", "HCR", "RURALROUTE", "RURALRTE", "RURALRT"):
         return None
@@ -387,7 +404,7 @@ def _name(words: list[str], *, has_suffix: bool) -> list[str]:
     return words
 
 
-_BEFORE_SAINT: Final = frozenset("PORT MOUNT MT FORT FT LAKE OLD NEW BAY CAPE RUE PLACE POINT PT".split())
+_BEFORE_SAINT: Final = word_set("PORT MOUNT MT FORT FT LAKE OLD NEW BAY CAPE RUE PLACE POINT PT")
 
 
 def street_words(words: list[str]) -> list[str]:
@@ -452,7 +469,7 @@ def find_unit(words: list[str]) -> int:
         word = words[i]
         if word not in _UNIT_START:
             if word == "NO" and i + 2 == size and i > 1 and has_digit(words[i + 1]) and _is_street_end(words, i):
-                return i  # "BISCAYNE BLVD NO 239"
+                return i  # "BAY BLVD NO 239"
             continue
         if i == 0:
             if word == "#":
@@ -470,7 +487,9 @@ def find_unit(words: list[str]) -> int:
                 if before in NAMED_FLOORS and i > 1 and _is_street_end(words, i - 1):
                     return i - 1
                 if i > 1 and (
-                    ORDINAL.fullmatch(before) or before in ORDINALS or before.isdigit() and _is_street_end(words, i - 1)
+                    ORDINAL.fullmatch(before)
+                    or before in ORDINALS
+                    or (before.isdigit() and _is_street_end(words, i - 1))
                 ):
                     return i - 1
                 continue
@@ -497,7 +516,7 @@ def find_unit(words: list[str]) -> int:
 
 
 def find_bare_unit(words: list[str]) -> int:
-    """Index of identifiers left at the end of a street ("MAIN ST 5B", "RIO GRANDE 7"); ``len(words)`` if none."""
+    """Index of identifiers left at the end of a street ("MAIN ST 5B", "RIO VERDE 7"); ``len(words)`` if none."""
     size = len(words)
     i = size
     while i > 1 and is_identifier(words[i - 1]) and words[i - 1] not in SUFFIXES:
@@ -552,7 +571,7 @@ _NOT_PLAIN: Final = (
     | frozenset(ORDINALS)
     | frozenset(TENS)
     | frozenset(EXPAND_INSIDE)
-    | frozenset("AND AKA DBA BOX PO POB POBOX DRAWER FT FEET OF NO NUMBER THE TH ND HOUSE USA HALF".split())
+    | word_set("AND AKA DBA BOX PO POB POBOX DRAWER FT FEET OF NO NUMBER THE TH ND HOUSE USA HALF")
 )
 
 
@@ -629,7 +648,7 @@ def parse_street(words: list[str]) -> Street:
             return crossing
     unit: list[str] = []
     while len(rest) > 2 and UNIT_WORDS.get(rest[-1]) in UNIT_INTERCHANGEABLE and _is_street_end(rest, len(rest) - 1):
-        rest = rest[:-1]  # "DORCHESTER PL NE UNIT"
+        rest = rest[:-1]  # "ELM PL NE UNIT"
     road, after = _read_road(rest)
     if road:
         return _street(number, road, rest[after:], is_parsed=True)
@@ -657,9 +676,7 @@ def parse_street(words: list[str]) -> Street:
 def _read_road(rest: list[str]) -> tuple[list[str], int]:
     """A numbered road, with its direction, at the front of `rest`, and the index behind it; else ``[]``."""
     for start in (0, 1):
-        if start < len(rest) and (
-            rest[start] in _HIGHWAY_START or "-" in rest[start] or has_digit(rest[start])
-        ):
+        if start < len(rest) and (rest[start] in _HIGHWAY_START or "-" in rest[start] or has_digit(rest[start])):
             found = read_highway(rest, start)
             if found:
                 return [*(DIRECTIONS[word] for word in rest[:start]), *found[0]], found[1]
@@ -672,7 +689,7 @@ def _read_crossing(number: str, rest: list[str]) -> Street | None:
     """Two crossing streets ("MAIN ST & OAK AVE"); None if the sign is part of a name ("ROSE & CROWN LN")."""
     i = rest.index("&") if "&" in rest else rest.index("AND")
     left, right = rest[:i], rest[i + 1 :]
-    if not left or not right or right[0][0].isdigit() and not ORDINAL.fullmatch(right[0]):
+    if not left or not right or (right[0][0].isdigit() and not ORDINAL.fullmatch(right[0])):
         return None
     road, after = _read_road(left)
     if not (road and after == len(left)) and not (len(left) > 1 and left[-1] in SUFFIXES):
@@ -734,7 +751,7 @@ def find_city(words: list[str]) -> int | None:
                 continue
         end = _after_direction(rest, i + 1)
         if end > i + 1 and end < len(rest) and rest[end] in STRONG_WORDS and rest[end] not in ("ST", "LA"):
-            continue  # "SLEEPY AVENUE WEST RD"
+            continue  # "QUIET AVENUE WEST RD"
         return offset + _after_unit(rest, end)
     return None
 
@@ -758,14 +775,14 @@ def _after_direction(words: list[str], i: int) -> int:
     if i >= len(words) or words[i] not in LATE_DIRECTIONS:
         return i
     following = words[i + 1] if i + 1 < len(words) else ""
-    if (words[i], following) in _COMPASS_PAIRS:  # "DR S E GRAND RAPIDS"
+    if (words[i], following) in _COMPASS_PAIRS:  # "DR S E AUBURN"
         return i + 2
     return i if " ".join(words[i + 1 :]) in DIRECTIONAL_CITIES else i + 1
 
 
 def _after_unit(words: list[str], start: int) -> int:
     _, end = read_unit(words, start, open_ended=False)
-    # "UNIT 1250 S ORLANDO": a letter behind a unit is the unit's, unless the city is known to carry it.
+    # "UNIT 120 S AUBURN": a letter behind a unit is the unit's, unless the city is known to carry it.
     if (
         start < end < len(words) - 1
         and len(words[end]) == 1

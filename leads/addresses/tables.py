@@ -7,6 +7,12 @@ use and the publication does not list (AV, BL, LA, CR, PKY, TERR).
 
 from typing import Final
 
+
+def words(text: str) -> frozenset[str]:
+    """The words of `text` as a set."""
+    return frozenset(text.split())
+
+
 DIRECTIONS: Final[dict[str, str]] = {
     "N": "N",
     "S": "S",
@@ -236,29 +242,23 @@ WLS: WELLS
 """
 
 
-def _read_suffixes() -> tuple[dict[str, str], dict[str, str]]:
-    spellings: dict[str, str] = {}
-    primary: dict[str, str] = {}
-    for row in _SUFFIX_LINES.strip().splitlines():
-        abbreviation, words = row.split(":")
-        names = words.split()
-        primary[abbreviation] = names[0]
-        for word in (abbreviation, *names):
-            spellings[word] = abbreviation
-    return spellings, primary
-
-
-SUFFIXES: Final[dict[str, str]]
+SUFFIXES: Final[dict[str, str]] = {}
 """Every known spelling -> standard abbreviation."""
-SUFFIX_NAMES: Final[dict[str, str]]
+SUFFIX_NAMES: Final[dict[str, str]] = {}
 """Standard abbreviation -> primary name."""
-SUFFIXES, SUFFIX_NAMES = _read_suffixes()
+
+for _row in _SUFFIX_LINES.strip().splitlines():
+    _abbreviation, _, _spellings = _row.partition(":")
+    SUFFIX_NAMES[_abbreviation] = _spellings.split()[0]
+    SUFFIXES.update(dict.fromkeys((_abbreviation, *_spellings.split()), _abbreviation))
 
 # Suffixes that end a street wherever they stand after a name. The others (PARK, HILL, LAKE, POINT ...) are
 # as often part of a street's or a city's name, so they count only as the last word.
-STRONG: Final[frozenset[str]] = frozenset(
-    "ALY AVE BLVD CIR CT CV CRES DR EXPY EXT FWY HWY LN LOOP MALL PKWY PIKE PL PLZ RD ROW RUN SQ ST TER TPKE TRL TRCE WAY XING"
-    .split()
+STRONG: Final[frozenset[str]] = words(
+    """
+    ALY AVE BLVD CIR CT CV CRES DR EXPY EXT FWY HWY LN LOOP MALL PKWY PIKE PL PLZ RD ROW RUN SQ ST TER TPKE TRL
+    TRCE WAY XING
+    """
 )
 STRONG_WORDS: Final[frozenset[str]] = frozenset(w for w, a in SUFFIXES.items() if a in STRONG)
 
@@ -266,10 +266,12 @@ STRONG_WORDS: Final[frozenset[str]] = frozenset(w for w, a in SUFFIXES.items() i
 # HEIGHTS AVE, Publication 28, 234). ST, DR, LA, MT, FT, PK, CT and other ambiguous ones are left alone.
 EXPAND_INSIDE: Final[dict[str, str]] = {
     word: SUFFIX_NAMES[SUFFIXES[word]]
-    for word in (
-        "AV AVE BLVD BND BRG BRK CRK CTR CYN GDN GDNS GLN GRV HBR HOLW HTS HVN KNL KNLS LNDG MDW MDWS MNR MTN MTNS "
-        "ORCH OVLK PKWY PKY PLZ RDG RDGS RNCH SPG SPGS SQ STA TER TERR TRCE TRL VLG VLY VLYS VW VWS XING"
-    ).split()
+    for word in words(
+        """
+        AV AVE BLVD BND BRG BRK CRK CTR CYN GDN GDNS GLN GRV HBR HOLW HTS HVN KNL KNLS LNDG MDW MDWS MNR MTN
+        MTNS ORCH OVLK PKWY PKY PLZ RDG RDGS RNCH SPG SPGS SQ STA TER TERR TRCE TRL VLG VLY VLYS VW VWS XING
+        """
+    )
 }
 
 # The word before a final suffix, when itself a suffix, is spelled out: "BANK ST EXT" is BANK STREET EXT.
@@ -279,7 +281,11 @@ EXPAND_BEFORE_SUFFIX: Final[dict[str, str]] = {
     if abbreviation in STRONG and word not in ("LA", "CR", "AL", "EXT")
 }
 
-_ONES: Final = "FIRST SECOND THIRD FOURTH FIFTH SIXTH SEVENTH EIGHTH NINTH".split()
+_ONES: Final = ("FIRST", "SECOND", "THIRD", "FOURTH", "FIFTH", "SIXTH", "SEVENTH", "EIGHTH", "NINTH")
+_TEENS: Final = (
+    *("TENTH", "ELEVENTH", "TWELFTH", "THIRTEENTH", "FOURTEENTH"),
+    *("FIFTEENTH", "SIXTEENTH", "SEVENTEENTH", "EIGHTEENTH", "NINETEENTH"),
+)
 _TENS: Final = {
     "TWENTY": 20,
     "THIRTY": 30,
@@ -303,14 +309,7 @@ def ordinal(number: int) -> str:
 
 _ORDINAL_VALUES: Final[dict[str, int]] = {
     **ORDINAL_ONES,
-    **{
-        word: i
-        for i, word in enumerate(
-            "TENTH ELEVENTH TWELFTH THIRTEENTH FOURTEENTH FIFTEENTH SIXTEENTH SEVENTEENTH EIGHTEENTH NINETEENTH"
-            .split(),
-            10,
-        )
-    },
+    **{word: i for i, word in enumerate(_TEENS, 10)},
     **{word[:-1] + "IETH": value for word, value in _TENS.items()},
     **{tens + ones: value + i for tens, value in _TENS.items() for i, ones in enumerate(_ONES, 1)},
 }
@@ -394,15 +393,17 @@ UNIT_ALONE: Final[dict[str, str]] = {
     "LEFT": "LEFT",
     "RIGHT": "RIGHT",
 }
-# After a plain name ("6124 CARPENTER REAR") only these are surely no part of it.
+# After a plain name ("12 CARTER REAR") only these are surely no part of it.
 UNIT_ALONE_AFTER_NAME: Final[frozenset[str]] = frozenset({"BSMT", "REAR", "LBBY", "PENTHOUSE", "BASEMENT", "BSMNT"})
 # Designators that say nothing beyond their identifier: APT 4, UNIT 4, STE 4 and # 4 are one door.
 UNIT_INTERCHANGEABLE: Final[frozenset[str]] = frozenset({"APT", "UNIT", "STE", "#"})
 
 # A number after one of these belongs to the street's name, not to a door ("AVENUE 64", "CALLE 5").
-NAME_TAKES_NUMBER: Final[frozenset[str]] = frozenset(
-    "AVE AVENUE ROAD RD STREET ST CALLE CAMINO PASEO VIA LOOP SPUR HIGHWAY HWY ROUTE RTE RT LANE DRIVE MILE INTERSTATE "
-    "SECTION TRACT PARCEL PHASE BLOCK BLK BOX FM RM SR CR US SH TR EXIT DISTRICT AREA TWP NO NUMBER".split()
+NAME_TAKES_NUMBER: Final[frozenset[str]] = words(
+    """
+    AVE AVENUE ROAD RD STREET ST CALLE CAMINO PASEO VIA LOOP SPUR HIGHWAY HWY ROUTE RTE RT LANE DRIVE MILE
+    INTERSTATE SECTION TRACT PARCEL PHASE BLOCK BLK BOX FM RM SR CR US SH TR EXIT DISTRICT AREA TWP NO NUMBER
+    """
 )
 
 STATES: Final[dict[str, str]] = {
@@ -508,9 +509,9 @@ STATE_OLD_SPELLINGS: Final[dict[str, str]] = {
 }
 # State codes that are suffixes, directions or everyday words in a street: believed only with a ZIP behind
 # them or a comma before them.
-AMBIGUOUS_STATES: Final[frozenset[str]] = frozenset("AL CT LA NE FL PR IN OR ME HI OK DE CO MT ID WA KY".split())
+AMBIGUOUS_STATES: Final[frozenset[str]] = words("AL CT LA NE FL PR IN OR ME HI OK DE CO MT ID WA KY")
 
-# Among them, those that are suffixes or directions even before a ZIP ("FOREST CT 21208"), with the first two
+# Among them, those that are suffixes or directions even before a ZIP ("FOREST CT 21200"), with the first two
 # digits of their own ZIPs.
 STATE_ZIP_PREFIXES: Final[dict[str, tuple[str, ...]]] = {
     "AL": ("35", "36"),
@@ -523,36 +524,46 @@ STATE_ZIP_PREFIXES: Final[dict[str, tuple[str, ...]]] = {
 # Cities written with a shortened direction ("W HARTFORD"): after a street, the letter is theirs.
 DIRECTIONAL_CITIES: Final[frozenset[str]] = frozenset(
     name.replace("|", " ")
-    for name in """ALBANY ALLIS ANDOVER ARLINGTON ATTLEBORO AUGUSTA AURORA BABYLON BALDWIN BARRINGTON BELLMORE BEND BERGEN BERLIN BETHESDA
-    BOSTON BRANCH BRIDGEWATER BROOKFIELD BRUNSWICK BURLINGTON CALDWELL CANTON CARROLLTON CHARLESTON CHELMSFORD CHESTER CHICAGO
-    CLEVELAND COLUMBIA COVINA DARTMOUTH DUNDEE DES|MOINES EL|MONTE ELIZABETH ELMIRA FARGO FORT|MYERS FORT|WORTH GATE GREENBUSH GREENWICH
-    HADLEY HAMPTON HARTFORD HAVEN HAVERSTRAW HAZEL|CREST HEMPSTEAD HILLS HOLLAND HOLLYWOOD ISLIP JORDAN KINGSTOWN LAFAYETTE LANSDOWNE
-    LANSING LAKE LAS|VEGAS LEBANON LINN LITTLE|ROCK LIVERPOOL LONG|BRANCH LOS|ANGELES LYME MEADOW MEMPHIS MIAMI
-    MIAMI|BEACH MIFFLIN MILFORD MILWAUKEE MONROE MYRTLE|BEACH NEW|YORK NEWTON NORRITON NORTHPORT NYACK OGDEN OLMSTED OZONE|PARK
-    ORANGE PALM|BEACH PALO|ALTO PASADENA PATERSON PEORIA PITTSBURG PITTSTON PLAINFIELD PLATTE POINT PORT PORTLAND
-    PROVIDENCE READING RICHLAND|HILLS RICHMOND|HILL RIVER ROCHESTER ROCKAWAY ROYALTON RUTHERFORD SACRAMENTO SAINT|LOUIS SALEM
-    SAN|FRANCISCO SAN|GABRIEL SALT|LAKE|CITY SETAUKET SEWICKLEY SIOUX|CITY SPRINGFIELD ST|LOUIS ST|PAUL STROUDSBURG SYRACUSE TISBURY TONAWANDA
-    TROY UNION VALLEY|CITY VALLEY|STREAM VANCOUVER WALES WALPOLE WARWICK WEYMOUTH WILDWOOD WILKESBORO WINDSOR
-    YARMOUTH YORK""".split()
+    for name in words(
+        """
+        ALBANY ALLIS ANDOVER ARLINGTON ATTLEBORO AUGUSTA AURORA BABYLON BALDWIN BARRINGTON BELLMORE BEND BERGEN
+        BERLIN BETHESDA BOSTON BRANCH BRIDGEWATER BROOKFIELD BRUNSWICK BURLINGTON CALDWELL CANTON CARROLLTON
+        CHARLESTON CHELMSFORD CHESTER CHICAGO CLEVELAND COLUMBIA COVINA DARTMOUTH DUNDEE DES|MOINES EL|MONTE
+        ELIZABETH ELMIRA FARGO FORT|MYERS FORT|WORTH GATE GREENBUSH GREENWICH HADLEY HAMPTON HARTFORD HAVEN
+        HAVERSTRAW HAZEL|CREST HEMPSTEAD HILLS HOLLAND HOLLYWOOD ISLIP JORDAN KINGSTOWN LAFAYETTE LANSDOWNE
+        LANSING LAKE LAS|VEGAS LEBANON LINN LITTLE|ROCK LIVERPOOL LONG|BRANCH LOS|ANGELES LYME MEADOW MEMPHIS
+        MIAMI MIAMI|BEACH MIFFLIN MILFORD MILWAUKEE MONROE MYRTLE|BEACH NEW|YORK NEWTON NORRITON NORTHPORT
+        NYACK OGDEN OLMSTED OZONE|PARK ORANGE PALM|BEACH PALO|ALTO PASADENA PATERSON PEORIA PITTSBURG PITTSTON
+        PLAINFIELD PLATTE POINT PORT PORTLAND PROVIDENCE READING RICHLAND|HILLS RICHMOND|HILL RIVER ROCHESTER
+        ROCKAWAY ROYALTON RUTHERFORD SACRAMENTO SAINT|LOUIS SALEM SAN|FRANCISCO SAN|GABRIEL SALT|LAKE|CITY
+        SETAUKET SEWICKLEY SIOUX|CITY SPRINGFIELD ST|LOUIS ST|PAUL STROUDSBURG SYRACUSE TISBURY TONAWANDA TROY
+        UNION VALLEY|CITY VALLEY|STREAM VANCOUVER WALES WALPOLE WARWICK WEYMOUTH WILDWOOD WILKESBORO WINDSOR
+        YARMOUTH YORK
+        """
+    )
 )
 
-# Cities of saints. After a street name without suffix, ST is theirs ("9543 WATSON INDUSTRIAL PARK ST LOUIS").
-SAINT_CITIES: Final[frozenset[str]] = frozenset(
-    """ALBANS AUGUSTINE CHARLES CLAIR CLOUD CROIX FRANCIS GEORGE HELENA HELENS JAMES JOHN JOHNS JOHNSBURY JOSEPH LOUIS
-    MARYS MICHAEL MICHAELS PAUL PETE PETER PETERS ROSE SIMONS STEPHENS THOMAS""".split()
+# Cities of saints. After a street name without suffix, ST is theirs ("12 ACME INDUSTRIAL PARK ST LOUIS").
+SAINT_CITIES: Final[frozenset[str]] = words(
+    """
+    ALBANS AUGUSTINE CHARLES CLAIR CLOUD CROIX FRANCIS GEORGE HELENA HELENS JAMES JOHN JOHNS JOHNSBURY JOSEPH
+    LOUIS MARYS MICHAEL MICHAELS PAUL PETE PETER PETERS ROSE SIMONS STEPHENS THOMAS
+    """
 )
 
 # States whose ZIPs begin with 0, the digit that spreadsheets lose.
-ZERO_ZIP_STATES: Final[frozenset[str]] = frozenset("CT MA ME NH NJ PR RI VI VT".split())
+ZERO_ZIP_STATES: Final[frozenset[str]] = words("CT MA ME NH NJ PR RI VI VT")
 
 # Last word of a foreign mailing address, where no state is known. Names that are rather towns here (LEBANON,
 # PERU, JORDAN, CUBA) are left out.
-COUNTRIES: Final[frozenset[str]] = frozenset(
-    """ARGENTINA AUSTRALIA AUSTRIA BAHAMAS BARBADOS BELGIUM BERMUDA BRASIL BRAZIL CANADA CHILE CHINA COLOMBIA DENMARK
-    ECUADOR EGYPT ENGLAND FINLAND FRANCE GERMANY GUATEMALA HONDURAS ICELAND INDIA IRELAND ISRAEL ITALY JAMAICA JAPAN
-    KENYA KOREA MALAYSIA MEXICO NETHERLANDS NIGERIA NORWAY PAKISTAN PANAMA PHILIPPINES PORTUGAL QATAR RICA RUSSIA
-    SCOTLAND SINGAPORE SPAIN SWEDEN SWITZERLAND TAIWAN THAILAND TRINIDAD TURKEY UAE UK UKRAINE URUGUAY VENEZUELA
-    VIETNAM""".split()
+COUNTRIES: Final[frozenset[str]] = words(
+    """
+    ARGENTINA AUSTRALIA AUSTRIA BAHAMAS BARBADOS BELGIUM BERMUDA BRASIL BRAZIL CANADA CHILE CHINA COLOMBIA
+    DENMARK ECUADOR EGYPT ENGLAND FINLAND FRANCE GERMANY GUATEMALA HONDURAS ICELAND INDIA IRELAND ISRAEL ITALY
+    JAMAICA JAPAN KENYA KOREA MALAYSIA MEXICO NETHERLANDS NIGERIA NORWAY PAKISTAN PANAMA PHILIPPINES PORTUGAL
+    QATAR RICA RUSSIA SCOTLAND SINGAPORE SPAIN SWEDEN SWITZERLAND TAIWAN THAILAND TRINIDAD TURKEY UAE UK
+    UKRAINE URUGUAY VENEZUELA VIETNAM
+    """
 )
 
 # A cell that says nothing.

@@ -43,11 +43,11 @@ _FOLD: Final = str.maketrans(
     }
 )
 
-_CONTROLS: Final = {i: " " for i in (*range(32), 127)}
+_CONTROLS: Final = dict.fromkeys((*range(32), 127), " ")
 _PUNCTUATION: Final[dict[int, str]] = {
     **_CONTROLS,
     **{ord(c): " " for c in '"*:=_|~@$%!?^'},
-    **{ord(c): "" for c in "'`<>"},  # "602> S DEAN ST": a mark of the city's, no part of the number
+    **{ord(c): "" for c in "'`<>"},  # "12> ELM ST": a mark of the city's, no part of the number
     ord(";"): ",",
     ord("\\"): "/",
     ord("["): "(",

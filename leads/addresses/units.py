@@ -15,6 +15,9 @@ from leads.addresses.tables import (
     UNIT_WORDS,
     ordinal,
 )
+from leads.addresses.tables import (
+    words as word_set,
+)
 from leads.addresses.text import clean
 
 _GLUED: Final = re.compile(
@@ -27,8 +30,8 @@ _FLOOR_WORDS: Final = frozenset({"FL", "FLR", "FLOOR"})
 UNIT_ALONE_FORMS: Final = frozenset(UNIT_ALONE.values())
 _SIGNS: Final = frozenset({",", "-", "(", ")"})
 _DESIGNATORS: Final = (UNIT_ALONE_FORMS | frozenset(UNIT_WORDS.values())) - {"#"}
-NAMED_FLOORS: Final = frozenset("GROUND TOP MAIN LOWER UPPER ENTIRE WHOLE".split())
-UNIT_NOUNS: Final = frozenset("UNIT FLAT FLT APT APARTMENT HOUSE BLDG BUILDING COTTAGE LEVEL".split())
+NAMED_FLOORS: Final = word_set("GROUND TOP MAIN LOWER UPPER ENTIRE WHOLE")
+UNIT_NOUNS: Final = word_set("UNIT FLAT FLT APT APARTMENT HOUSE BLDG BUILDING COTTAGE LEVEL")
 _KEY_PIECES: Final = re.compile(r"[0-9]+|[A-Z]+|[^0-9A-Z\s-]+")
 
 
@@ -73,7 +76,7 @@ def read_unit(words: list[str], start: int = 0, *, open_ended: bool = True) -> t
         kind = UNIT_WORDS.get(word)
         if kind == "#":
             i += 1
-            if following in UNIT_WORDS or following in UNIT_ALONE and i + 1 == end:
+            if following in UNIT_WORDS or (following in UNIT_ALONE and i + 1 == end):
                 continue  # "#UNIT 30", "# REAR"
             if out and out[-1] in UNIT_WORDS:
                 continue  # "STE # 4"
@@ -120,7 +123,7 @@ def read_unit(words: list[str], start: int = 0, *, open_ended: bool = True) -> t
     out = [w for w, then in zip(out, [*out[1:], ""], strict=False) if w != "#" or then not in _DESIGNATORS]
     while len(out) > 1 and (out[-1] in UNIT_INTERCHANGEABLE or out[-1] == "BLDG"):
         out.pop()  # "LOWER UNIT": a designator with nothing to designate
-    if out and (out[-1] == "#" or not open_ended and out[-1] in UNIT_INTERCHANGEABLE):
+    if out and (out[-1] == "#" or (not open_ended and out[-1] in UNIT_INTERCHANGEABLE)):
         out.pop()
     return out, i
 

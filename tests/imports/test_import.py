@@ -233,7 +233,7 @@ def test_unknown_tags_are_made_for_review_or_reject_their_rows() -> None:
 
 
 def test_tag_names_compare_without_case_spaces_and_punctuation_and_by_former_names() -> None:
-    import_rows(HEADER + "1 Oak St,Hoboken,NJ,07030,A,"PRE FORECLOSURE | lis pendens , tax-delinquent"\n")
+    import_rows(HEADER + "1 Oak St,Hoboken,NJ,07030,A,\"PRE FORECLOSURE | lis pendens , tax-delinquent\"\n")
     assert set(LeadTag.objects.values_list("tag__name", flat=True)) == {"Pre-foreclosure", "Tax Delinquent"}
 
 
