@@ -1,17 +1,18 @@
 """What the pages of every room share: the request they get, the right they need, and how they answer."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
 from accounts.models import User
 
-type_View = Callable[..., HttpResponse]
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 
 class HtmxHttpRequest(HttpRequest):
@@ -22,12 +23,12 @@ class HtmxHttpRequest(HttpRequest):
 
 def person_of(request: HttpRequest) -> User:
     """The person behind a request; views run only for people who are logged in."""
-    return cast(User, request.user)
+    return cast("User", request.user)
 
 
-def needs(*rights: str) -> Callable[[type_View], type_View]:
+def needs(*rights: str) -> Callable[[View], View]:
     """Answer 403 to people without these rights."""
-    return permission_required(rights, raise_exception=True)  # type: ignore[return-value]
+    return permission_required(rights, raise_exception=True)
 
 
 def wants_part(request: HtmxHttpRequest) -> bool:

@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from imports import values
@@ -21,6 +21,12 @@ from leads.addresses import (
 
 NO_ADDRESS = "no address: the address is blank and there is no parcel number"
 NOTHING_TO_TELL_APART = "neither a house number nor a parcel number: nothing tells this property from its neighbours"
+
+STREET_PARTS = ("house_number", "street_pre_direction", "street_name", "street_suffix", "street_post_direction")
+MAILING_PARTS = tuple(
+    f"mailing_{part}" for part in ("address", "address_2", "unit", "city", "state", "zip", "city_state_zip")
+)
+CACHE_SIZE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +82,6 @@ def source_key(source: str) -> str:
     return "".join(c for c in source.casefold() if c.isalnum())
 
 
-def _nothing(cells: Sequence[str]) -> str:
-    return ""
-
-
 class RowCleaner:
     """Cleans the rows of one file. `find_tag(name)` gives a tag id, or None for a tag that rejects its row."""
 
@@ -97,18 +99,9 @@ class RowCleaner:
         self.find_tag = find_tag
         used = set(fields.values())
         self.extra_columns = [(i, name) for i, name in enumerate(columns) if i not in used]
+        self._field_columns = list(fields.items())
         self._tag_cache: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {}
-        self._street_parts = [
-            name
-            for name in (
-                "house_number",
-                "street_pre_direction",
-                "street_name",
-                "street_suffix",
-                "street_post_direction",
-            )
-            if name in fields
-        ]
+        self._dates: dict[str, dt.datetime | None] = {}
 
     def clean(self, raw: RawRow) -> CleanRow:
         """The row as a CleanRow; one that cannot land carries its problem and all its cells."""
@@ -120,68 +113,68 @@ class RowCleaner:
 
     def _fill(self, row: CleanRow, cells: Sequence[str]) -> str:
         """Fill the row from its cells; the answer is the reason to reject it, or ""."""
-        fields = self.fields
-
-        def cell(name: str) -> str:
-            index = fields.get(name)
-            return values.clean_text(cells[index]) if index is not None else ""
-
-        lost: dict[str, str] = {}
-        street = cell("address")
-        if not street and self._street_parts:
-            street = " ".join(filter(None, (cell(part) for part in self._street_parts)))
-        elif street and "house_number" in fields and not street[:1].isdigit():
-            street = f"{cell('house_number')} {street}".strip()
-        if values.is_placeholder(street):
-            street = ""
+        said = {name: text for name, i in self._field_columns if (text := values.clean_text(cells[i]))}
+        extra = {name: text for i, name in self.extra_columns if (text := values.clean_text(cells[i]))}
+        street = self._street(said)
         whole = street
-        if "city_state_zip" in fields and (tail := cell("city_state_zip")):
+        if tail := said.get("city_state_zip"):
             whole = f"{street}, {tail}" if street else tail
-        address = normalize_address(whole, unit=cell("unit"), city=cell("city"), state=cell("state"), zip=cell("zip"))
-        if not street:
-            address = Address(
-                line="",
-                unit="",
-                city=address.city,
-                state=address.state,
-                zip=address.zip,
-                plus4=address.plus4,
-                house_number="",
-                is_parsed=True,
-            )
-        raw_parcel = self._parcel(cell)
-        row.parcel_number = normalize_parcel_number(raw_parcel)
-        if raw_parcel and not row.parcel_number and "parcel_number" in fields:
-            lost[self.columns[fields["parcel_number"]]] = raw_parcel
+        address = normalize_address(
+            whole,
+            unit=said.get("unit", ""),
+            city=said.get("city", ""),
+            state=said.get("state", ""),
+            zip=said.get("zip", ""),
+        )
+        if not street:  # what was read is the place alone
+            address = replace(address, line="", unit="", house_number="", is_parsed=True)
+        raw_parcel = said.get("parcel_number") or self._parcel_parts(said)
+        if raw_parcel:
+            row.parcel_number = normalize_parcel_number(raw_parcel)
+            if not row.parcel_number and "parcel_number" in said:
+                extra[self.columns[self.fields["parcel_number"]]] = raw_parcel
         if not row.parcel_number and not address.house_number:
             return NOTHING_TO_TELL_APART if street else NO_ADDRESS
         self._place(row, address)
-        row.raw_address = ", ".join(
-            filter(None, (street, *(cell(n) for n in ("unit", "city_state_zip", "city", "state", "zip"))))
-        )
-        row.county = cell("county").upper()
-        self._people(row, cell)
-        row.phone, row.email = values.clean_phone(cell("phone")), values.clean_email(cell("email"))
-        if listed := cell("list_date"):
-            date = values.parse_list_date(listed)
-            if date is None:
-                lost[self.columns[fields["list_date"]]] = listed
-            else:
-                row.asserted_at = dt.datetime(date.year, date.month, date.day, tzinfo=dt.UTC)
-        tag_ids, unknown = self._tags(cell("tags"))
+        written = [said[name] for name in ("unit", "city_state_zip", "city", "state", "zip") if name in said]
+        row.raw_address = ", ".join([street, *written]) if street else ", ".join(written)
+        if "county" in said:
+            row.county = said["county"].upper()
+        self._people(row, said)
+        if listed := said.get("list_date"):
+            row.asserted_at = self._date(listed)
+            if row.asserted_at is None:
+                extra[self.columns[self.fields["list_date"]]] = listed
+        tag_ids, unknown = self._tags(said.get("tags", ""))
         if unknown:
             return f"unknown tag {', '.join(unknown)}: create it first, or let the import create unknown tags"
         row.tag_ids = tag_ids
-        extra = {name: text for i, name in self.extra_columns if (text := values.clean_text(cells[i]))} | lost
         row.extra = _json(extra) if extra else None
         return ""
 
-    def _parcel(self, cell: Callable[[str], str]) -> str:
-        if number := cell("parcel_number"):
-            return number
-        if "parcel_lot" in self.fields or "parcel_block" in self.fields:
-            return join_parcel_parts(cell("parcel_block"), cell("parcel_lot"), cell("parcel_qualifier"))
-        return ""
+    def _street(self, said: Mapping[str, str]) -> str:
+        """The street line as written, from one column or from its parts; "" when nothing is said."""
+        street = said.get("address", "")
+        if not street:
+            street = " ".join(said[part] for part in STREET_PARTS if part in said)
+        elif "house_number" in said and not street[0].isdigit():
+            street = f"{said['house_number']} {street}"
+        return "" if values.is_placeholder(street) else street
+
+    def _parcel_parts(self, said: Mapping[str, str]) -> str:
+        if "parcel_lot" not in said and "parcel_block" not in said:
+            return ""
+        return join_parcel_parts(*(said.get(f"parcel_{part}", "") for part in ("block", "lot", "qualifier")))
+
+    def _date(self, text: str) -> dt.datetime | None:
+        """Midnight UTC of a list date; None when it cannot be read. Lists repeat few dates."""
+        if text not in self._dates:
+            date = values.parse_list_date(text)
+            at = None if date is None else dt.datetime(date.year, date.month, date.day, tzinfo=dt.UTC)
+            if len(self._dates) >= CACHE_SIZE:
+                return at
+            self._dates[text] = at
+        return self._dates[text]
 
     def _place(self, row: CleanRow, address: Address) -> None:
         """Address, place and base key: ZIP5; else CITY|ST; else the source, apart from all others."""
@@ -205,25 +198,29 @@ class RowCleaner:
             row.place = "|".join(filter(None, (row.city, f"~{source_key(defaults.source)}")))
             row.is_place_unknown = True
 
-    def _people(self, row: CleanRow, cell: Callable[[str], str]) -> None:
-        owner = cell("owner_name") or " ".join(filter(None, (cell("owner_first_name"), cell("owner_last_name"))))
-        row.owner_name = "" if values.is_placeholder(owner) else owner
-        row.co_owner = cell("co_owner")
-        parts = {
-            name: cell(f"mailing_{name}")
-            for name in ("address", "address_2", "unit", "city", "state", "zip", "city_state_zip")
-        }
-        if not any(parts.values()):
+    def _people(self, row: CleanRow, said: Mapping[str, str]) -> None:
+        owner = said.get("owner_name") or " ".join(
+            said[name] for name in ("owner_first_name", "owner_last_name") if name in said
+        )
+        if owner and not values.is_placeholder(owner):
+            row.owner_name = owner
+        row.co_owner = said.get("co_owner", "")
+        if "phone" in said:
+            row.phone = values.clean_phone(said["phone"])
+        if "email" in said:
+            row.email = values.clean_email(said["email"])
+        written = [said[name] for name in MAILING_PARTS if name in said]
+        if not written:
             return
-        row.raw_mailing = ", ".join(filter(None, parts.values()))
+        row.raw_mailing = ", ".join(written)
         mailing = normalize_mailing(
-            parts["address"],
-            unit=parts["unit"],
-            line2=parts["address_2"],
-            city=parts["city"],
-            state=parts["state"],
-            zip=parts["zip"],
-            city_state_zip=parts["city_state_zip"],
+            said.get("mailing_address", ""),
+            unit=said.get("mailing_unit", ""),
+            line2=said.get("mailing_address_2", ""),
+            city=said.get("mailing_city", ""),
+            state=said.get("mailing_state", ""),
+            zip=said.get("mailing_zip", ""),
+            city_state_zip=said.get("mailing_city_state_zip", ""),
         )
         row.mailing_address, row.mailing_unit = mailing.line, mailing.unit
         row.mailing_city, row.mailing_state, row.mailing_zip = mailing.city, mailing.state, mailing.zip
@@ -242,7 +239,7 @@ class RowCleaner:
                 else:
                     ids[tag_id] = None
             known = (tuple(ids), tuple(unknown))
-            if len(self._tag_cache) < 10_000:
+            if len(self._tag_cache) < CACHE_SIZE:
                 self._tag_cache[text] = known
         return known
 

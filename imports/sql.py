@@ -6,6 +6,7 @@ same rows with the key each one lands on. A crash of PostgreSQL empties them, an
 
 import datetime as dt
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any
 
 from django.db import connection
@@ -13,6 +14,7 @@ from psycopg import sql
 
 from imports.rows import COLUMNS, CleanRow
 from leads.models import Lead
+from scoring.sql import totals
 
 # Field of a Lead -> the field it belongs to: a co-owner of another owner, or the city of another mailing address,
 # must not fill a blank.
@@ -93,9 +95,13 @@ def copy_rows(batch_id: int, rows: Iterable[CleanRow]) -> None:
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         _staged(batch_id), sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
     )
+    # As text: psycopg would look up a dumper for every array and moment.
+    as_copied = attrgetter(*COLUMNS[:-3])
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:
-            copy.write_row([list(row.tag_ids) if name == "tag_ids" else getattr(row, name) for name in COLUMNS])
+            tags = f"{{{','.join(map(str, row.tag_ids))}}}"
+            asserted_at = row.asserted_at and row.asserted_at.isoformat()
+            copy.write_row((*as_copied(row), tags, asserted_at, row.extra))
 
 
 def resolve_keys(batch_id: int) -> None:
@@ -105,12 +111,12 @@ def resolve_keys(batch_id: int) -> None:
     ZIP may meet the lead that an earlier list left without one; `new_key` is then the better key. Parcels tell
     apart what an address alone does not. Index: lead_by_place, lead_unique_address_key.
     """
-    _run("ANALYZE {staged}", batch_id)
+    _run("ANALYZE {staged} (key_stem, place, address, city, state, zip, parcel_number)", batch_id)
     if _run("SELECT EXISTS (SELECT 1 FROM {staged} WHERE zip = '' AND city <> '' AND state <> '')", batch_id)[0][0]:
         _run(_TAKE_KNOWN_ZIP, batch_id)
     _run(_LAND, batch_id)
     _run("CREATE INDEX ON {keyed} (first_line)", batch_id)
-    _run("ANALYZE {keyed}", batch_id)
+    _run("ANALYZE {keyed} (first_line, line, group_size, problem)", batch_id)
 
 
 _TAKE_KNOWN_ZIP = """
@@ -273,33 +279,43 @@ def _chunk_sql(on_duplicate: str) -> str:
     """
 
 
+# A new lead comes with its score: its tags are there already (foreign keys are checked at commit), so that no row is
+# written twice.
 _INSERT_LEADS = f"""
+    WITH {{totals}}
     INSERT INTO leads_lead (id, address_key, address, is_address_parsed, is_place_unknown, {", ".join(FIELDS)},
-                            score, rescore_at, rescore_cause, score_revision, created_at, updated_at)
-    SELECT lead_id, new_key, address, is_address_parsed, is_place_unknown, {", ".join(FIELDS)},
-           0, %(at)s, %(cause)s, 1, %(at)s, %(at)s
-    FROM import_chunk WHERE is_new ORDER BY lead_id
+                            score, scored_at, rescore_at, score_revision, created_at, updated_at)
+    SELECT chunk.lead_id, new_key, address, is_address_parsed, is_place_unknown, {", ".join(FIELDS)},
+           coalesce(total.score, 0), %(at)s, total.next_at, 1, %(at)s, %(at)s
+    FROM import_chunk chunk LEFT JOIN total ON total.lead_id = chunk.lead_id
+    WHERE is_new ORDER BY chunk.lead_id
 """
 
 # A date older than the clock is evidence only. On a live clock the tag's policy decides; after expiry or removal the
 # date starts a new one. Index: leadtag_unique.
 _ASSERT_TAGS = """
-    WITH asserted AS (
-        SELECT chunk.lead_id, tag_id,
-               coalesce((array_agg(row.asserted_at ORDER BY row.line {order})
-                         FILTER (WHERE row.asserted_at IS NOT NULL))[1], %(at)s) AS asserted_at
-        FROM {keyed} row JOIN import_chunk chunk USING (first_line), unnest(row.tag_ids) tag_id
-        WHERE row.first_line > %(after)s AND row.first_line <= %(last)s
-        GROUP BY chunk.lead_id, tag_id
+    WITH landed AS (
+        SELECT chunk.lead_id, row.line, row.tag_ids, row.asserted_at, row.group_size
+        FROM {keyed} row JOIN import_chunk chunk USING (first_line)
+        WHERE row.first_line > %(after)s AND row.first_line <= %(last)s AND row.tag_ids <> '{{}}'
+    ),
+    asserted AS (
+        SELECT lead_id, unnest(tag_ids) AS tag_id, coalesce(asserted_at, %(at)s) AS asserted_at
+        FROM landed WHERE group_size = 1
+        UNION ALL
+        SELECT lead_id, tag_id, coalesce((array_agg(asserted_at ORDER BY line {order})
+                                          FILTER (WHERE asserted_at IS NOT NULL))[1], %(at)s)
+        FROM landed, unnest(tag_ids) tag_id WHERE group_size > 1 GROUP BY lead_id, tag_id
     ),
     written AS (
         INSERT INTO tags_leadtag AS lt (lead_id, tag_id, assigned_at, expiration_at, is_expired)
-        SELECT lead_id, tag_id, asserted_at, asserted_at + make_interval(hours => 24 * tag.expiration_days), false
-        FROM asserted JOIN tags_tag tag ON tag.id = tag_id
+        SELECT lead_id, tag_id, asserted_at, ends_at, coalesce(ends_at <= %(at)s, false)
+        FROM asserted JOIN tags_tag tag ON tag.id = tag_id,
+             LATERAL (SELECT asserted_at + make_interval(hours => 24 * tag.expiration_days) AS ends_at) clock
         ORDER BY lead_id, tag_id
         ON CONFLICT (lead_id, tag_id) DO UPDATE
         SET assigned_at = excluded.assigned_at, expiration_at = excluded.expiration_at,
-            is_expired = false, removed_at = NULL
+            is_expired = excluded.is_expired, removed_at = NULL
         WHERE excluded.assigned_at > lt.assigned_at AND CASE
             WHEN lt.removed_at IS NOT NULL THEN excluded.assigned_at > lt.removed_at
             WHEN lt.expiration_at <= excluded.assigned_at THEN true
@@ -311,7 +327,7 @@ _ASSERT_TAGS = """
               'assigned_at', assigned_at, 'expiration_at', expiration_at, 'is_expired', is_expired,
               'removed_at', removed_at) ELSE '{{}}'::jsonb END) AS before
           FROM written GROUP BY lead_id) touched
-    WHERE chunk.lead_id = touched.lead_id
+    WHERE chunk.lead_id = touched.lead_id AND NOT chunk.is_new
 """
 
 _UPDATE_LEADS = f"""
@@ -362,18 +378,21 @@ _RECORD_ROWS = """
 """
 
 
+_NEW_TOTALS = totals(sql.SQL("lt.lead_id IN (SELECT lead_id FROM import_chunk WHERE is_new)"))
+
+
 def merge_range(batch_id: int, *, after: int, last: int, at: dt.datetime, on_duplicate: str) -> dict[str, int]:
     """Effect: the keys whose first line lies in (after, last] become leads, tags and evidence; counts by outcome.
 
-    Leads whose tags or clocks changed are due. Run it in one transaction. Index: keyed (first_line),
+    New leads come with their score; those whose tags or clocks changed are due. Run it in one transaction. Index: keyed (first_line),
     lead_unique_address_key, leadtag_unique.
     """
     params = {"batch": batch_id, "after": after, "last": last, "at": at, "cause": int(Lead.Cause.IMPORT)}
     order = sql.SQL("DESC" if on_duplicate == "overwrite" else "ASC")
     _run("SELECT pg_advisory_xact_lock(%(lock)s)", batch_id, {"lock": MERGE_LOCK})
     _run(_chunk_sql(on_duplicate), batch_id, params)
-    _run(_INSERT_LEADS, batch_id, params)
     _run(_ASSERT_TAGS, batch_id, params, order=order)
+    _run(_INSERT_LEADS, batch_id, params, totals=_NEW_TOTALS)
     _run(_UPDATE_LEADS, batch_id, params)
     _run(_INDEX_TEXT, batch_id, params)
     counts = dict(_run(_RECORD_ROWS, batch_id, params))

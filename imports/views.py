@@ -180,7 +180,7 @@ def _count_rows(batch: ImportBatch, layout: Layout) -> tuple[int, bool]:
         return sum(1 for row in read_rows(stored_path(batch), layout) if not row.is_blank), True
     first = list(islice(read_rows(stored_path(batch), layout), 2_000))
     width = sum(sum(len(cell) + 1 for cell in row.cells) + 1 for row in first) / max(len(first), 1)
-    return round(batch.size / max(width, 1.0), -3), False
+    return int(round(batch.size / max(width, 1.0), -3)), False
 
 
 def _draft(pk: int) -> ImportBatch | None:

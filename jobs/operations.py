@@ -4,8 +4,9 @@ import datetime as dt
 import logging
 from typing import Any
 
+import psycopg
 from django.contrib.auth.models import AnonymousUser
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
@@ -18,6 +19,9 @@ from jobs.runs import JobLost, JobRefused, JobRun, heartbeat, is_dead_here, work
 
 logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 10
+# A COPY raises psycopg's own errors; a connection found closed is an InterfaceError.
+DATABASE_AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
+_at_work: set[int] = set()  # jobs that this process is doing; one that names it and is not here was interrupted
 ANNOUNCE_AGAIN_AFTER = dt.timedelta(seconds=60)
 
 
@@ -75,37 +79,46 @@ def _claim(job_id: int) -> Job | None:
     job = Job.objects.filter(pk=job_id).first()
     if job is None or not job.is_live:
         return None
+    is_dead = is_dead_here(job.worker) or (job.worker == worker_identity() and job_id not in _at_work)
     abandoned = Q(status=Job.Status.RUNNING) & (
         Q(heartbeat_at__lt=now - STALE_AFTER)
-        | (Q(worker=job.worker, attempt=job.attempt) if is_dead_here(job.worker) else Q(pk__in=[]))
+        | (Q(worker=job.worker, attempt=job.attempt) if is_dead else Q(pk__in=[]))
     )
-    claimed = (
-        Job.objects.filter(pk=job_id)
-        .filter(Q(status=Job.Status.QUEUED) | abandoned)
-        .update(
-            status=Job.Status.RUNNING,
-            attempt=F("attempt") + 1,
-            worker=worker_identity(),
-            heartbeat_at=now,
-            started_at=job.started_at or now,
+    with transaction.atomic():
+        # A living worker holds the row while a chunk runs, however long that takes.
+        is_maybe_alive = job.status == Job.Status.RUNNING and not is_dead
+        if is_maybe_alive and not Job.objects.select_for_update(skip_locked=True).filter(pk=job_id):
+            return None
+        claimed = (
+            Job.objects.filter(pk=job_id)
+            .filter(Q(status=Job.Status.QUEUED) | abandoned)
+            .update(
+                status=Job.Status.RUNNING,
+                attempt=F("attempt") + 1,
+                worker=worker_identity(),
+                heartbeat_at=now,
+                started_at=job.started_at or now,
+            )
         )
-    )
     return Job.objects.get(pk=job_id) if claimed else None
 
 
 def run_job(*, job_id: int) -> Job | None:
     """Claim the job and do it in this process; returns it as it ended, or None when it was not ours to do.
 
-    A failure is written on the job, never raised: the job is its own report.
+    A failure is written on the job, never raised: the job is its own report. When the database went away meanwhile,
+    the job waits for its next attempt.
     """
     job = _claim(job_id)
     if job is None:
         return None
     if job.attempt > MAX_ATTEMPTS:
-        _end(job, Job.Status.FAILED, f"Given up after {MAX_ATTEMPTS} attempts: the worker died each time.")
+        why = job.error or "the worker died each time."
+        _end(job, Job.Status.FAILED, f"Given up after {MAX_ATTEMPTS} attempts: {why}")
         return Job.objects.get(pk=job_id)
     logger.info("job %s (%s) attempt %s begins", job.pk, job.title, job.attempt)
     run = JobRun(job)
+    _at_work.add(job_id)
     try:
         with heartbeat(job):
             result = handler_for(job.kind)(run)
@@ -117,14 +130,17 @@ def run_job(*, job_id: int) -> Job | None:
         _cancel_if_asked(job)
     except JobRefused as refusal:
         _end(job, Job.Status.FAILED, str(refusal))
-    except OperationalError as error:
+    except DATABASE_AWAY as error:
         # The database went away: the work is intact up to the last chunk, so the same job goes on later.
         logger.warning("job %s interrupted, will be retried: %s", job.pk, error)
         connection.close()
-        _requeue(job)
+        if not _requeue(job, f"{type(error).__name__}: {error}"):
+            return None
     except Exception as error:
         logger.exception("job %s failed", job.pk)
         _end(job, Job.Status.FAILED, f"{type(error).__name__}: {error}")
+    finally:
+        _at_work.discard(job_id)
     ended = Job.objects.get(pk=job_id)
     logger.info("job %s (%s) is %s", ended.pk, ended.title, ended.status)
     return ended
@@ -136,13 +152,17 @@ def _end(job: Job, status: Job.Status, error: str) -> None:
     )
 
 
-def _requeue(job: Job) -> None:
+def _requeue(job: Job, error: str) -> bool:
+    """Queue an interrupted job again, keeping why; False when the database does not answer."""
     try:
         Job.objects.filter(pk=job.pk, attempt=job.attempt, status=Job.Status.RUNNING).update(
-            status=Job.Status.QUEUED, announced_at=None
+            status=Job.Status.QUEUED, announced_at=None, error=error
         )
-    except OperationalError:
+    except DATABASE_AWAY:
         logger.warning("job %s: the database is away; the sweep will find it by its heartbeat", job.pk)
+        connection.close()
+        return False
+    return True
 
 
 def _cancel_if_asked(job: Job) -> None:

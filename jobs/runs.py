@@ -16,6 +16,7 @@ from django.utils import timezone
 from jobs.models import Job
 
 HEARTBEAT_SECONDS = 5.0
+SAME_START_SECONDS = 2.0
 
 
 class JobLost(Exception):
@@ -44,7 +45,9 @@ def is_dead_here(worker: str) -> bool:
         return False
     try:
         process = psutil.Process(int(pid))
-        return f"{process.create_time():.2f}" != started or process.status() == psutil.STATUS_ZOMBIE
+        # The kernel tells a start in ticks since boot: setting the machine's clock moves it by a second or so.
+        is_another = abs(process.create_time() - float(started)) > SAME_START_SECONDS
+        return is_another or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
 
@@ -82,7 +85,12 @@ class JobRun:
                 raise JobLost
             yield
             Job.objects.filter(pk=self.job.pk).update(
-                done=self.done, total=self.total, stage=self.stage, cursor=self.cursor
+                # No beat can be written while this chunk holds the row: without this one a long chunk ends as stale.
+                heartbeat_at=timezone.now(),
+                done=self.done,
+                total=self.total,
+                stage=self.stage,
+                cursor=self.cursor,
             )
         self.job.chunk += 1
 
@@ -93,6 +101,7 @@ class JobRun:
             done=max(self.total, 1),
             total=max(self.total, 1),
             stage="",
+            error="",
             result=result,
             finished_at=timezone.now(),
         )

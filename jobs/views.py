@@ -16,9 +16,7 @@ STOP_POLLING = 286  # htmx takes the answer and asks no more
 @needs("jobs.view_job")
 def job_list(request: HtmxHttpRequest) -> HttpResponse:
     jobs = list(recent_jobs())
-    return show(
-        request, "jobs/list.html", {"jobs": jobs, "any_live": any(job.is_live for job in jobs)}, part="rows"
-    )
+    return show(request, "jobs/list.html", {"jobs": jobs, "any_live": any(job.is_live for job in jobs)}, part="rows")
 
 
 @require_GET

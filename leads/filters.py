@@ -45,7 +45,7 @@ class LeadFilterForm(forms.Form):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         for field in self.fields.values():
-            if isinstance(field, forms.ModelMultipleChoiceField):
+            if isinstance(field, forms.ModelMultipleChoiceField) and field.queryset is not None:
                 noun = field.queryset.model._meta.verbose_name
                 field.error_messages = field.error_messages | {
                     "invalid_choice": f"There is no {noun} with the id %(value)s.",

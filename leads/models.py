@@ -25,9 +25,7 @@ class Lead(models.Model):
         IMPORT = 2, "import"
         TAG_CHANGE = 3, "tag change"
 
-    address_key = models.TextField(
-        help_text="normaliser version | delivery line | unit | place [| PCL parcel]"
-    )
+    address_key = models.TextField(help_text="normaliser version | delivery line | unit | place [| PCL parcel]")
     address = models.TextField(blank=True, help_text="USPS delivery line without the unit; blank on bare land.")
     unit = models.TextField(blank=True, db_default="")
     city = models.TextField(blank=True, db_default="")
@@ -35,13 +33,9 @@ class Lead(models.Model):
     zip = models.TextField(blank=True, db_default="")
     plus4 = models.TextField(blank=True, db_default="")
     county = models.TextField(blank=True, db_default="")
-    raw_address = models.TextField(
-        blank=True, db_default="", help_text="The address as the first file wrote it."
-    )
+    raw_address = models.TextField(blank=True, db_default="", help_text="The address as the first file wrote it.")
     is_address_parsed = models.BooleanField(db_default=True)
-    is_place_unknown = models.BooleanField(
-        db_default=False, help_text="No ZIP, no city: kept apart by source."
-    )
+    is_place_unknown = models.BooleanField(db_default=False, help_text="No ZIP, no city: kept apart by source.")
     parcel_number = models.TextField(blank=True, db_default="")
     owner_name = models.TextField(blank=True, db_default="")
     co_owner = models.TextField(blank=True, db_default="")
@@ -55,13 +49,9 @@ class Lead(models.Model):
     email = models.TextField(blank=True, db_default="")
     score = models.IntegerField(db_default=0)
     scored_at = models.DateTimeField(null=True, blank=True)
-    rescore_at = models.DateTimeField(
-        null=True, blank=True, help_text="The next moment the score may change."
-    )
+    rescore_at = models.DateTimeField(null=True, blank=True, help_text="The next moment the score may change.")
     rescore_cause = models.SmallIntegerField(choices=Cause, null=True, blank=True)
-    score_revision = models.IntegerField(
-        db_default=0, help_text="Grows with each write that can move the score."
-    )
+    score_revision = models.IntegerField(db_default=0, help_text="Grows with each write that can move the score.")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -71,9 +61,7 @@ class Lead(models.Model):
         # At most eight B-trees and no GIN: each one is paid for at every score update.
         constraints = [
             models.UniqueConstraint(fields=["address_key"], name="lead_unique_address_key"),
-            models.CheckConstraint(
-                condition=~Q(address="") | ~Q(parcel_number=""), name="lead_has_address_or_parcel"
-            ),
+            models.CheckConstraint(condition=~Q(address="") | ~Q(parcel_number=""), name="lead_has_address_or_parcel"),
         ]
         indexes = [
             models.Index(fields=["-score", "id"], name="lead_by_score"),

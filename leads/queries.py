@@ -50,9 +50,7 @@ def _nothing(lead_ids: object) -> Mapping[int, Any]:
 
 
 def _own_column(key: str, label: str, order: int, sort: str) -> registry.Column:
-    return registry.Column(
-        key=key, label=label, fetch=_nothing, template=f"leads/_{key}.html", order=order, sort=sort
-    )
+    return registry.Column(key=key, label=label, fetch=_nothing, template=f"leads/_{key}.html", order=order, sort=sort)
 
 
 OWN_COLUMNS = (

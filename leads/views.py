@@ -34,7 +34,7 @@ def lead_list(request: HtmxHttpRequest) -> HttpResponse:
     is_filtered = any(name in filters.filters for name, _ in state)
     context = {
         "filters": filters,
-        "errors": errors,
+        "problems": [(filters.form.fields[name].label, notes[0]) for name, notes in errors.items()],
         "page": page,
         "total": everything.count() if is_filtered else page.count,
         "is_filtered": is_filtered,

@@ -69,7 +69,7 @@ def _database_answers() -> bool:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-            return cursor.fetchone() == (1,)
+            return bool(cursor.fetchone() == (1,))
     except Exception as error:
         logger.warning("health: the database does not answer: %s", error)
         connection.close()

@@ -50,16 +50,11 @@ ASSIGNMENTS = sql.SQL(
     """
 )
 
-# Effect: scores the chosen leads at %(at)s; writes score, next moment and expiry flags where they differ.
-# A lead written meanwhile (its revision moved) or scored at a later moment is left alone.
-# Index: leads_lead_pkey or lead_due for the choice; leadtag_unique (lead, tag) for the assignments.
-_SCORE = sql.SQL(
+# total(lead_id, score, next_at, is_flag_stale): what the assignments that meet a condition give at %(at)s. Other
+# rooms may put it before their own statement, to write a score with the row it belongs to.
+_TOTALS = sql.SQL(
     """
-    WITH rule AS MATERIALIZED ({rules}),
-    chosen AS (
-        SELECT id, score, rescore_at, score_revision, coalesce(scored_at > %(at)s, false) AS is_newer
-        FROM leads_lead WHERE {chosen}
-    ),
+    rule AS MATERIALIZED ({rules}),
     assignment AS ({assignments} AND {chosen_tags}),
     grouped AS (
         SELECT lead_id, CASE WHEN cap IS NULL THEN 0 ELSE group_id END AS capped, cap,
@@ -71,6 +66,25 @@ _SCORE = sql.SQL(
         SELECT lead_id, sum(least(points, cap))::int AS score, min(next_at) AS next_at,
                bool_or(is_flag_stale) AS is_flag_stale
         FROM grouped GROUP BY lead_id
+    )
+    """
+)
+
+
+def totals(chosen_tags: sql.Composable) -> sql.Composed:
+    """The CTEs up to `total`, for the assignments `lt` that meet a condition; binds %(at)s."""
+    return _TOTALS.format(rules=RULES, assignments=ASSIGNMENTS, chosen_tags=chosen_tags)
+
+
+# Effect: scores the chosen leads at %(at)s; writes score, next moment and expiry flags where they differ.
+# A lead written meanwhile (its revision moved) or scored at a later moment is left alone.
+# Index: leads_lead_pkey or lead_due for the choice; leadtag_unique (lead, tag) for the assignments.
+_SCORE = sql.SQL(
+    """
+    WITH {totals},
+    chosen AS (
+        SELECT id, score, rescore_at, score_revision, coalesce(scored_at > %(at)s, false) AS is_newer
+        FROM leads_lead WHERE {chosen}
     ),
     computed AS MATERIALIZED (
         SELECT chosen.id, chosen.score_revision, chosen.score AS old_score, coalesce(total.score, 0) AS score,
@@ -121,7 +135,7 @@ class Scored:
 
 
 def _score(chosen: sql.Composable, chosen_tags: sql.Composable, params: dict[str, Any]) -> Scored:
-    statement = _SCORE.format(rules=RULES, assignments=ASSIGNMENTS, chosen=chosen, chosen_tags=chosen_tags)
+    statement = _SCORE.format(totals=totals(chosen_tags), chosen=chosen)
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
         row = cursor.fetchone()
@@ -153,7 +167,7 @@ def verify_range(*, first: int, last: int, at: dt.datetime) -> dict[str, int]:
     """
     statement = sql.SQL(
         """
-        WITH rule AS MATERIALIZED ({rules}),
+        WITH {totals},
         unapplied AS (SELECT DISTINCT unnest(tag_ids) AS tag_id FROM tags_rulechange WHERE applied_at IS NULL),
         chosen AS (
             SELECT id, score, rescore_at, CASE
@@ -163,17 +177,6 @@ def verify_range(*, first: int, last: int, at: dt.datetime) -> dict[str, int]:
                     THEN 'pending'
                 ELSE 'compared' END AS state
             FROM leads_lead lead WHERE id BETWEEN %(first)s AND %(last)s
-        ),
-        assignment AS ({assignments} AND lt.lead_id BETWEEN %(first)s AND %(last)s),
-        grouped AS (
-            SELECT lead_id, CASE WHEN cap IS NULL THEN 0 ELSE group_id END, cap, coalesce(sum(points), 0) AS points,
-                   min(next_at) AS next_at, bool_or(is_expired <> is_expired_now) AS is_flag_stale
-            FROM assignment GROUP BY lead_id, 2, cap
-        ),
-        total AS (
-            SELECT lead_id, sum(least(points, cap))::int AS score, min(next_at) AS next_at,
-                   bool_or(is_flag_stale) AS is_flag_stale
-            FROM grouped GROUP BY lead_id
         )
         SELECT count(*),
                count(*) FILTER (WHERE state = 'compared' AND (
@@ -184,7 +187,7 @@ def verify_range(*, first: int, last: int, at: dt.datetime) -> dict[str, int]:
                count(*) FILTER (WHERE state = 'pending')
         FROM chosen LEFT JOIN total ON total.lead_id = chosen.id
         """
-    ).format(rules=RULES, assignments=ASSIGNMENTS)
+    ).format(totals=totals(sql.SQL("lt.lead_id BETWEEN %(first)s AND %(last)s")))
     with connection.cursor() as cursor:
         cursor.execute(statement, {"first": first, "last": last, "at": at})
         row = cursor.fetchone()

@@ -47,9 +47,7 @@ def waterfall(explanation: Explanation) -> list[Step]:
     parts: list[Line | CapLine] = sorted(
         [*explanation.lines, *explanation.cap_lines],
         # A cap follows the last line of its group.
-        key=lambda part: (
-            (order[part.group], 1) if isinstance(part, CapLine) else (explanation.lines.index(part), 0)
-        ),
+        key=lambda part: (order[part.group], 1) if isinstance(part, CapLine) else (explanation.lines.index(part), 0),
     )
     ends, total = [0], 0
     for part in parts:

@@ -59,6 +59,15 @@
     });
   });
 
+  // Narrowing is no filter: the form must not hear of it.
+  document.addEventListener("change", function (event) {
+    if (event.target.dataset.narrows) return event.stopPropagation();
+    var pick = event.target.closest("details.pick");
+    if (!pick) return;
+    var count = pick.querySelectorAll("input:checked").length;
+    pick.querySelector("summary").textContent = count ? count + " chosen" : "Any";
+  }, true);
+
   // -- a form that takes a while says so, and is sent once
   document.addEventListener("submit", function (event) {
     var busy = event.target.querySelector("[data-busy]");

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from leads.addresses.crf import city_start
@@ -35,6 +36,7 @@ from leads.addresses.tables import (
     STRONG_WORDS,
     SUFFIXES,
     UNIT_ALONE,
+    UNIT_INTERCHANGEABLE,
     UNIT_WORDS,
 )
 from leads.addresses.tables import (
@@ -75,10 +77,12 @@ class _Place:
 
 
 _SECOND_ADDRESS: Final = re.compile(
-    r"(?<=[A-Z]) ?(?:/|&|\bAND\b|\bAKA\b|\bA K A\b|\bA/K/A\b)+ ?(?:AKA ?|REAR )?[0-9].*"
-    r"|(?<=[A-Z0-9]) (?:AKA|A/K/A|A K A|DBA|D/B/A)\b.*"  # only behind a street, see below
-    r"|(?<=[A-Z]) ?/ ?(?:REAR|LEASING|OFFICE|[A-Z] [A-Z]+$).*"
+    # "12 ELM ST/14 OAK ST", "12 ELM ST &14 5TH ST", "12 ELM ST/AKA14 OAK", "12 ELM ST/14OAK"
+    r"(?<=[A-Z]) ?(?:/|&|\bAND\b)+ ?(?:AKA ?|REAR )?[0-9](?:[0-9-]*[A-Z]{3,}|[0-9A-Z/-]* [0-9A-Z]).*"
+    r"|(?<=[A-Z0-9]) (?:AKA|A/K/A|A K A|DBA|D/B/A)\b.*"
+    r"|(?<=[A-Z]) ?/ ?(?:LEASING|[A-Z] [A-Z]+$).*"
 )
+_REAR_BESIDE: Final = re.compile(r" ?/ ?(?=(?:REAR|OFFICE|COTTAGE|GARAGE)\b)")
 _LEADING_UNIT: Final = re.compile(
     r"([0-9]+(?:ST|ND|RD|TH) (?:FL|FLR|FLOOR)"
     r"|(?:APT|APARTMENT|UNIT|STE|SUITE|LOT|LT|BLDG|RM|ROOM|FL|FLOOR|#) ?(?:# )?[0-9A-Z-]*[0-9][0-9A-Z-]*"
@@ -95,6 +99,8 @@ _INNER_BOX: Final = re.compile(r"(?<= )(?:P ?O ?B(?:OX|X)?|P ?O ?DRAWER|POST OFF
 _COUNTRY: Final = re.compile(
     r"(?<=[0-9A-Z])(?: ,)* (?:UNITED STATES(?: OF AMERICA)?|USA|U S A|(?<=[0-9]{5} )US)(?: ,)*$"
 )
+_NUMBERED: Final = re.compile(r"([1-9][0-9]{0,5}) ([A-Z].*)")
+_PROBE: Final = "123"  # an ordinary number: where words leave a doubt, usaddress looks at its length too
 _DASHED_UNIT: Final = re.compile(r"([0-9]+)-+([0-9]+|[A-Z]{1,2})(?= )")
 
 
@@ -130,7 +136,8 @@ def normalize_mailing(
         state = state or found_state
         if not normalize_zip(zip)[0]:
             zip = f"{found_zip}-{plus4}" if plus4 else found_zip
-    line, line2 = _without_care_of(line), _without_care_of(line2)
+    for _ in range(3):  # "C/O ACME INC ATTN TAX DEPT": one care-of may hide another
+        line, line2 = _without_care_of(line), _without_care_of(line2)
     if line2:
         line, unit, city, state, zip = _with_line2(line, line2, unit, city, state, zip)
     return _normalize(line, unit, city, state, zip, mailing=True)
@@ -165,6 +172,35 @@ def _normalize(line: str, unit: str, city: str, state: str, zip: str, *, mailing
     words = text.split()
     if words and (plain := parse_plain_street(words)):
         return Address(plain.line, unit or plain.unit, city, state, zip, plus4, plain.number, True)
+    if found := _NUMBERED.fullmatch(text):
+        same = _read_after_number(found[2], unit, city, state, zip, mailing)
+        if same is not None:
+            number, rest = found[1], same.line[len(_PROBE) :]
+            return Address(
+                number + rest,
+                same.unit,
+                same.city,
+                same.state,
+                same.zip,
+                plus4 if zip else same.plus4,
+                number,
+                same.is_parsed,
+            )
+    return _read(text, unit, city, state, zip, plus4, mailing=mailing)
+
+
+@lru_cache(maxsize=16_384)
+def _read_after_number(rest: str, unit: str, city: str, state: str, zip: str, mailing: bool) -> Address | None:
+    """What follows a plain house number, read once: a county list has far more houses than streets.
+
+    None where the number does not simply stay in front.
+    """
+    address = _read(f"{_PROBE} {rest}", unit, city, state, zip, "", mailing=mailing)
+    return address if address.house_number == _PROBE and address.line.startswith(f"{_PROBE} ") else None
+
+
+def _read(text: str, unit: str, city: str, state: str, zip: str, plus4: str, *, mailing: bool) -> Address:
+    """Read a cleaned line that is not plain; the other parts are normalised already."""
     place = _Place()
     street = _read_line(text, city, state, zip, place, mailing=mailing)
     # What is read once must read the same again. Ordinary lines do so at the first look.
@@ -182,7 +218,7 @@ def _normalize(line: str, unit: str, city: str, state: str, zip: str, *, mailing
     else:
         street = Street(text, "", "", False)
     number = street.number
-    unit = unit or street.unit
+    unit = _with_building(unit, street.unit) if unit and street.unit else unit or street.unit
     if unit and "-" in text and number:
         street = _without_unit_in_number(street, unit, text)
         number = street.number
@@ -219,7 +255,7 @@ def _read_line(text: str, city: str, state: str, zip: str, place: _Place, *, mai
     if "/" in text or "&" in text or ("A" in text and ("AKA" in text or "DBA" in text or " AND " in text)):
         text = _SLASH.sub("/", text)
         if text[0].isdigit():
-            text = _SECOND_ADDRESS.sub("", text)
+            text = _REAR_BESIDE.sub(" ", _SECOND_ADDRESS.sub("", text))
     if "," in text:
         words, unit = _read_segments(text, city, state, place, mailing=mailing)
     else:
@@ -273,14 +309,21 @@ def _without_parentheses(text: str) -> tuple[str, str]:
     unit = ""
     for inside in _PARENTHESES.findall(text):
         words = inside.split()
-        if words and (words[0] in UNIT_WORDS or words[0] in UNIT_ALONE):
+        if words and (words[0] in UNIT_WORDS or words[0] in UNIT_ALONE or all(map(is_identifier, words))):
             unit = unit or inside.strip()
     text = _PARENTHESES.sub(" ", text)
     return " ".join(text.replace("(", " ").replace(")", " ").split()), unit
 
 
+def _with_building(unit: str, inside: str) -> str:
+    """The unit given by itself; a building or floor inside the line goes with it ("BLDG 2" and "APT 4")."""
+    if inside.split()[0] in UNIT_INTERCHANGEABLE or unit_key(inside) in unit_key(unit).split():
+        return unit
+    return normalize_unit(f"{inside} {unit}")
+
+
 def _without_unit_in_number(street: Street, unit: str, text: str) -> Street:
-    """Drop a unit repeated behind the house number: "8605-209 N ELM DR, UNIT 209", "4912--D ELM DR, UNIT D".
+    """Drop a unit repeated behind the house number: "8600-209 N ELM DR, UNIT 209", "4912--D ELM DR, UNIT D".
 
     A range ("501-503") stays, and so does what may be a house in Queens ("34-12").
     """
@@ -317,12 +360,15 @@ def _take_place(words: list[str], city: str, state: str, zip: str, place: _Place
         if taken:
             rest = rest[:-taken]
     code, size = take_state(rest)
-    if size and len(rest) - size > 0 and not any(has_digit(w) or w in STRONG_WORDS for w in rest[:-size]):
+    before = rest[:-size]
+    if (
+        (size and taken and before and code not in STATE_ZIP_PREFIXES)
+        and not any(has_digit(word) or word in STRONG_WORDS for word in before)
+    ):  # fmt: skip
         # "HOBOKEN NJ 07030": a place and no street.
-        if taken and code not in STATE_ZIP_PREFIXES and len(words[-1]) >= 5:
-            place.city, place.state = normalize_city(" ".join(rest[:-size])), code
-            place.zip, place.plus4 = zip5, plus4
-            return []
+        place.city, place.state = normalize_city(" ".join(before)), code
+        place.zip, place.plus4 = zip5, plus4
+        return []
     if size and len(rest) - size >= 2:
         before = rest[:-size]
         if _believe_state(before, rest[-size:], code, zip5 if taken else None, city, state):

@@ -73,7 +73,9 @@ _LEGAL: Final = re.compile(
     r"[^0-9].*\b(?:NS|SS|ES|WS|NES|NWS|SES|SWS|NEC|NWC|SWC|R/W|END OF)\b"
     r"|(?:NS|SS|ES|WS|NES|NWS|SES|SWS|NEC|NWC|SEC|SWC|COR) (?![0-9]+$)"
     r"|AT A POINT\b|(?:FORMER )?BED |PORTION OF |REAR OF |REAR - "
-    r"|.*\b[0-9]+(?:-[0-9]+)? ?(?:FT|FEET)\b.* (?:OF|N|S|E|W|NE|NW|SE|SW|NORTH|SOUTH|EAST|WEST|ALLEY)\b"
+    r"|[^0-9].*\b[0-9]+(?:-[0-9]+)? ?(?:FT|FEET)\b.* (?:OF|N|S|E|W|NE|NW|SE|SW|NORTH|SOUTH|EAST|WEST|ALLEY)\b"
+    # Behind a number, FT may be a fort: "100 FT WAYNE AVE E".
+    r"|[0-9].*\b[0-9]+(?:-[0-9]+)? ?(?:FT|FEET)\b.* OF\b|[0-9]+(?:-[0-9]+)? ?(?:FT|FEET)\b.* (?:OF|ALLEY)\b"
 )
 _PADDING: Final = re.compile(r"(?<=[A-Z])0000(?![0-9])")
 _GLUED_FEET: Final = re.compile(r"(?<=[0-9])(?=FT\b)")

@@ -235,7 +235,7 @@ VL: VILLE
 VIS: VISTA VIST VST VSTA
 WALK: WALK WALKS
 WALL: WALL
-WAY: WAY WY
+WAY: WAY WY WA
 WAYS: WAYS
 WL: WELL
 WLS: WELLS
@@ -390,6 +390,8 @@ UNIT_ALONE: Final[dict[str, str]] = {
     "OFC": "OFC",
     "OFFICE": "OFC",
     "SIDE": "SIDE",
+    "COTTAGE": "COTTAGE",
+    "GARAGE": "GARAGE",
     "LEFT": "LEFT",
     "RIGHT": "RIGHT",
 }

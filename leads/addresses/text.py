@@ -65,6 +65,7 @@ _INITIALS: Final = re.compile(r"\b([A-Z])\. ?(?=[A-Z]\b)")  # N.W. -> NW, P. O. 
 _DECIMAL_ZERO: Final = re.compile(r"(?<=[0-9])\.0+(?![0-9.])")  # 4.0, written by a spreadsheet
 _LOOSE_DOT: Final = re.compile(r"(?<![0-9])\.|\.(?![0-9])")
 _STRAY_DASH: Final = re.compile(r"(?<![^ ])-+(?![^ ])")
+_EDGE_DASH: Final = re.compile(r"(?<![^ ])-+(?=[^ -])|(?<=[^ -])-+(?![^ ])")  # "-OFFICE", "REAR 17-"
 _OPEN_HYPHEN: Final = re.compile(r"(?<=[A-Z])- (?=[A-Z])")  # "FLEET- WOOD", broken at a line's end
 
 
@@ -104,6 +105,7 @@ def clean(text: str) -> str:
         text = _DECIMAL_ZERO.sub("", text)
         text = _LOOSE_DOT.sub(" ", text)
     if "-" in text:
-        text = _OPEN_HYPHEN.sub("", text)
+        text = " ".join(text.split())
+        text = _EDGE_DASH.sub("", _OPEN_HYPHEN.sub("", text))
         text = _STRAY_DASH.sub(" - ", text)
     return " ".join(text.split())

@@ -31,7 +31,7 @@ UNIT_ALONE_FORMS: Final = frozenset(UNIT_ALONE.values())
 _SIGNS: Final = frozenset({",", "-", "(", ")"})
 _DESIGNATORS: Final = (UNIT_ALONE_FORMS | frozenset(UNIT_WORDS.values())) - {"#"}
 NAMED_FLOORS: Final = word_set("GROUND TOP MAIN LOWER UPPER ENTIRE WHOLE")
-UNIT_NOUNS: Final = word_set("UNIT FLAT FLT APT APARTMENT HOUSE BLDG BUILDING COTTAGE LEVEL")
+UNIT_NOUNS: Final = word_set("UNIT FLAT FLT APT APARTMENT HOUSE BLDG BUILDING COTTAGE HOME LEVEL")
 _KEY_PIECES: Final = re.compile(r"[0-9]+|[A-Z]+|[^0-9A-Z\s-]+")
 
 

@@ -7,89 +7,130 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         TrigramExtension(),
         migrations.CreateModel(
-            name='Lead',
+            name="Lead",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('address_key', models.TextField(help_text='normaliser version | delivery line | unit | place [| PCL parcel]')),
-                ('address', models.TextField(blank=True, help_text='USPS delivery line without the unit; blank on bare land.')),
-                ('unit', models.TextField(blank=True, db_default='')),
-                ('city', models.TextField(blank=True, db_default='')),
-                ('state', models.TextField(blank=True, db_default='')),
-                ('zip', models.TextField(blank=True, db_default='')),
-                ('plus4', models.TextField(blank=True, db_default='')),
-                ('county', models.TextField(blank=True, db_default='')),
-                ('raw_address', models.TextField(blank=True, db_default='', help_text='The address as the first file wrote it.')),
-                ('is_address_parsed', models.BooleanField(db_default=True)),
-                ('is_place_unknown', models.BooleanField(db_default=False, help_text='No ZIP, no city: kept apart by source.')),
-                ('parcel_number', models.TextField(blank=True, db_default='')),
-                ('owner_name', models.TextField(blank=True, db_default='')),
-                ('co_owner', models.TextField(blank=True, db_default='')),
-                ('mailing_address', models.TextField(blank=True, db_default='')),
-                ('mailing_unit', models.TextField(blank=True, db_default='')),
-                ('mailing_city', models.TextField(blank=True, db_default='')),
-                ('mailing_state', models.TextField(blank=True, db_default='')),
-                ('mailing_zip', models.TextField(blank=True, db_default='')),
-                ('raw_mailing', models.TextField(blank=True, db_default='')),
-                ('phone', models.TextField(blank=True, db_default='')),
-                ('email', models.TextField(blank=True, db_default='')),
-                ('score', models.IntegerField(db_default=0)),
-                ('scored_at', models.DateTimeField(blank=True, null=True)),
-                ('rescore_at', models.DateTimeField(blank=True, help_text='The next moment the score may change.', null=True)),
-                ('rescore_cause', models.SmallIntegerField(blank=True, choices=[(1, 'rule change'), (2, 'import'), (3, 'tag change')], null=True)),
-                ('score_revision', models.IntegerField(db_default=0, help_text='Grows with each write that can move the score.')),
-                ('created_at', models.DateTimeField()),
-                ('updated_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "address_key",
+                    models.TextField(help_text="normaliser version | delivery line | unit | place [| PCL parcel]"),
+                ),
+                (
+                    "address",
+                    models.TextField(blank=True, help_text="USPS delivery line without the unit; blank on bare land."),
+                ),
+                ("unit", models.TextField(blank=True, db_default="")),
+                ("city", models.TextField(blank=True, db_default="")),
+                ("state", models.TextField(blank=True, db_default="")),
+                ("zip", models.TextField(blank=True, db_default="")),
+                ("plus4", models.TextField(blank=True, db_default="")),
+                ("county", models.TextField(blank=True, db_default="")),
+                (
+                    "raw_address",
+                    models.TextField(blank=True, db_default="", help_text="The address as the first file wrote it."),
+                ),
+                ("is_address_parsed", models.BooleanField(db_default=True)),
+                (
+                    "is_place_unknown",
+                    models.BooleanField(db_default=False, help_text="No ZIP, no city: kept apart by source."),
+                ),
+                ("parcel_number", models.TextField(blank=True, db_default="")),
+                ("owner_name", models.TextField(blank=True, db_default="")),
+                ("co_owner", models.TextField(blank=True, db_default="")),
+                ("mailing_address", models.TextField(blank=True, db_default="")),
+                ("mailing_unit", models.TextField(blank=True, db_default="")),
+                ("mailing_city", models.TextField(blank=True, db_default="")),
+                ("mailing_state", models.TextField(blank=True, db_default="")),
+                ("mailing_zip", models.TextField(blank=True, db_default="")),
+                ("raw_mailing", models.TextField(blank=True, db_default="")),
+                ("phone", models.TextField(blank=True, db_default="")),
+                ("email", models.TextField(blank=True, db_default="")),
+                ("score", models.IntegerField(db_default=0)),
+                ("scored_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "rescore_at",
+                    models.DateTimeField(blank=True, help_text="The next moment the score may change.", null=True),
+                ),
+                (
+                    "rescore_cause",
+                    models.SmallIntegerField(
+                        blank=True, choices=[(1, "rule change"), (2, "import"), (3, "tag change")], null=True
+                    ),
+                ),
+                (
+                    "score_revision",
+                    models.IntegerField(db_default=0, help_text="Grows with each write that can move the score."),
+                ),
+                ("created_at", models.DateTimeField()),
+                ("updated_at", models.DateTimeField()),
             ],
             options={
-                'permissions': [('export_leads', 'Can export leads')],
+                "permissions": [("export_leads", "Can export leads")],
             },
         ),
         migrations.CreateModel(
-            name='LeadSearch',
+            name="LeadSearch",
             fields=[
-                ('lead', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='search', serialize=False, to='leads.lead')),
-                ('text', models.TextField()),
+                (
+                    "lead",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="search",
+                        serialize=False,
+                        to="leads.lead",
+                    ),
+                ),
+                ("text", models.TextField()),
             ],
         ),
         migrations.AddIndex(
-            model_name='lead',
-            index=models.Index(fields=['-score', 'id'], name='lead_by_score'),
+            model_name="lead",
+            index=models.Index(fields=["-score", "id"], name="lead_by_score"),
         ),
         migrations.AddIndex(
-            model_name='lead',
-            index=models.Index(condition=models.Q(('rescore_at__isnull', False)), fields=['rescore_at'], name='lead_due'),
+            model_name="lead",
+            index=models.Index(
+                condition=models.Q(("rescore_at__isnull", False)), fields=["rescore_at"], name="lead_due"
+            ),
         ),
         migrations.AddIndex(
-            model_name='lead',
-            index=models.Index(fields=['address', 'unit', 'state', 'city'], name='lead_by_place'),
+            model_name="lead",
+            index=models.Index(fields=["address", "unit", "state", "city"], name="lead_by_place"),
         ),
         migrations.AddIndex(
-            model_name='lead',
-            index=models.Index(fields=['zip'], name='lead_by_zip'),
+            model_name="lead",
+            index=models.Index(fields=["zip"], name="lead_by_zip"),
         ),
         migrations.AddIndex(
-            model_name='lead',
-            index=models.Index(fields=['-created_at', '-id'], name='lead_by_age'),
+            model_name="lead",
+            index=models.Index(fields=["-created_at", "-id"], name="lead_by_age"),
         ),
         migrations.AddConstraint(
-            model_name='lead',
-            constraint=models.UniqueConstraint(fields=('address_key',), name='lead_unique_address_key'),
+            model_name="lead",
+            constraint=models.UniqueConstraint(fields=("address_key",), name="lead_unique_address_key"),
         ),
         migrations.AddConstraint(
-            model_name='lead',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('address', ''), _negated=True), models.Q(('parcel_number', ''), _negated=True), _connector='OR'), name='lead_has_address_or_parcel'),
+            model_name="lead",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("address", ""), _negated=True),
+                    models.Q(("parcel_number", ""), _negated=True),
+                    _connector="OR",
+                ),
+                name="lead_has_address_or_parcel",
+            ),
         ),
         migrations.AddIndex(
-            model_name='leadsearch',
-            index=django.contrib.postgres.indexes.GinIndex(fields=['text'], name='leadsearch_trigrams', opclasses=['gin_trgm_ops']),
+            model_name="leadsearch",
+            index=django.contrib.postgres.indexes.GinIndex(
+                fields=["text"], name="leadsearch_trigrams", opclasses=["gin_trgm_ops"]
+            ),
         ),
     ]

@@ -60,6 +60,5 @@ def chip_style(color: str) -> str:
     text_light = _readable(own, light, (0, 0, 0))
     text_dark = _readable(own, dark, (255, 255, 255))
     return (
-        f"--dot:{_hex(own)};--bg-l:{_hex(light)};--fg-l:{_hex(text_light)};"
-        f"--bg-d:{_hex(dark)};--fg-d:{_hex(text_dark)}"
+        f"--dot:{_hex(own)};--bg-l:{_hex(light)};--fg-l:{_hex(text_light)};--bg-d:{_hex(dark)};--fg-d:{_hex(text_dark)}"
     )

@@ -5,10 +5,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django import forms
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from leads.filters import lead_filterset
 from leads.models import Lead
 from tests.api import api_client, problem
 from tests.conftest import NOW
@@ -50,7 +52,7 @@ def make_equal_leads(count: int, *, score: int = 0, at: dt.datetime = NOW) -> li
 
 
 def test_a_lead_tells_its_address_owner_mailing_tags_and_score(api) -> None:
-    heavy, light = make_tag(name="Foreclosure", base_score=1000), make_tag(name="Vacant", base_score=400)
+    heavy, light = make_tag(name="Heavy", base_score=1000), make_tag(name="Light", base_score=400)
     lead = make_scored_lead(
         tags=[light, heavy],
         unit="APT 4",
@@ -95,7 +97,7 @@ def test_a_lead_tells_its_address_owner_mailing_tags_and_score(api) -> None:
         "is_place_unknown": False,
         "created_at": "2026-06-15T12:00:00Z",
         "updated_at": "2026-06-15T12:00:00Z",
-        "tags": [{"id": heavy.pk, "name": "Foreclosure"}, {"id": light.pk, "name": "Vacant"}],
+        "tags": [{"id": heavy.pk, "name": "Heavy"}, {"id": light.pk, "name": "Light"}],
         "score": 1400,
     }
     assert api.get("/api/leads").json() == {"next": None, "results": [body]}
@@ -175,9 +177,7 @@ def test_deep_in_a_tie_a_page_reads_only_its_own_stretch_of_the_index(api) -> No
     following = api.get("/api/leads?limit=10").json()["next"]
     with CaptureQueriesContext(connection) as queries:
         api.get(following)
-    reads = [
-        query["sql"] for query in queries if "ORDER BY" in query["sql"] and '"leads_lead"."score" DESC' in query["sql"]
-    ]
+    reads = [query["sql"] for query in queries if '"leads_lead"."score" DESC' in query["sql"]]
     assert len(reads) == 1
     assert '"leads_lead"."score" = 0' in reads[0]
     assert " OR " not in reads[0]
@@ -248,10 +248,12 @@ def test_an_unknown_parameter_is_told_what_there_is(api) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["1e400", "1e999999999", "-1e999999999", "99999999999999999999", "-99999999999999999999"]
+    "value", ["1e400", "1e999999999", "-1e999999999", "99999999999999999999", "-99999999999999999999", "9" * 5000]
 )
 @pytest.mark.parametrize("name", ["score_min", "score_max"])
 def test_a_score_beyond_all_scores_is_answered_at_once(api, name, value) -> None:
+    # As a decimal, "1e999999999" would be spelled out in a billion digits, which takes minutes.
+    assert not isinstance(lead_filterset().base_filters[name].field, forms.DecimalField)
     make_lead()
     assert api.get(f"/api/leads?{name}={value}").status_code in {200, 400}
 

@@ -24,7 +24,7 @@ def test_the_lines_add_up_to_the_stored_score(api) -> None:
     group = TagGroup.objects.create(name="Capped", cap=1000)
     lead = make_scored_lead(
         tags=[
-            make_tag(name="A", base_score=900, group=group, expiration_days=30),
+            make_tag(name="A", base_score=900, group=group),
             make_tag(name="B", base_score=700, group=group),
             make_tag(name="C", base_score=55, color="#112233"),
         ]

@@ -1,0 +1,191 @@
+"""`benchmark scoring`: the set-based engine against a plain aggregate, a bare UPDATE, and a function per lead."""
+
+import datetime as dt
+from typing import Any
+
+from django.db.models import Prefetch
+
+from jobs.operations import run_job
+from leads.models import Lead
+from leadscore.benchmarks.bench import Report, median, peak_mb, run_sql, say, scratch_database, seconds_of, settle
+from scoring.operations import drain_due, start_recalculation
+from scoring.sql import explain
+from tags.models import LeadTag, Tag, TagGroup
+
+AT = dt.datetime(2026, 6, 15, 12, 0, tzinfo=dt.UTC)
+TAGS = 40
+STEPPED = 12
+GROUPS = 3
+INCREMENTAL = 10_000
+PER_LEAD_SAMPLE = 2_000
+
+
+def add_options(parser: Any) -> None:
+    parser.add_argument("--leads", type=int, default=1_000_000)
+    parser.add_argument("--tags-per-lead", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3, help="the median of so many is taken")
+
+
+def run(*, leads: int, tags_per_lead: int, repeats: int) -> Report:
+    """Fill a scratch database, measure, drop it."""
+    with scratch_database():
+        return _measure(leads, tags_per_lead, repeats)
+
+
+def _fill(leads: int, tags_per_lead: int) -> None:
+    """Deterministic data: 40 tags, 12 with 4 to 12 steps, 3 capped groups, a quarter of the assignments expired."""
+    Tag.objects.all().delete()
+    TagGroup.objects.all().delete()
+    groups = [TagGroup.objects.create(name=f"Group {n}", cap=450) for n in range(GROUPS)]
+    for n in range(TAGS):
+        count = 4 + n % 9 if n >= TAGS - STEPPED else 0
+        Tag.objects.create(
+            name=f"Tag {n}",
+            base_score=100 + 25 * (n % 30) if n % 13 >= GROUPS or n >= 26 else 400,
+            expired_percent=10 * (n % 4),
+            decay_steps=[[30 * (i + 1), 100 - 95 * (i + 1) // count] for i in range(count)],
+            # Tags n and n + 13 often meet on one lead, so that the caps of their groups bind.
+            group=groups[n % 13] if n % 13 < GROUPS and n < 26 else None,
+        )
+    first = Tag.objects.order_by("pk").values_list("pk", flat=True)[0]
+    run_sql(
+        "INSERT INTO leads_lead (address_key, address, raw_address, city, state, zip, owner_name, mailing_address, "
+        "mailing_city, mailing_state, mailing_zip, created_at, updated_at) "
+        "SELECT '1|' || i || ' MAIN ST||' || (10000 + i %% 5000), i || ' MAIN ST', i || ' Main Street', 'SPRINGFIELD', "
+        "'OH', (10000 + i %% 5000)::text, 'OWNER NUMBER ' || i, i || ' ELM AVE', 'DAYTON', 'OH', '45402', %s, %s "
+        "FROM generate_series(1, %s) i",
+        [AT, AT, leads],
+    )
+    run_sql(
+        """
+        INSERT INTO tags_leadtag (lead_id, tag_id, assigned_at, expiration_at, is_expired)
+        SELECT id, %(first)s + (h1 + 13 * j) %% %(tags)s, %(at)s - age,
+               CASE h3 %% 4 WHEN 0 THEN %(at)s - age / 2 WHEN 1 THEN NULL ELSE %(at)s + age / 3 END, false
+        FROM (
+            SELECT lead.id, j, abs(hashint8(lead.id)) AS h1, abs(hashint8(lead.id * 64 + j)) AS h3,
+                   (1 + abs(hashint8(lead.id * 128 + j)::bigint) %% 63072000) * interval '1 second' AS age
+            FROM leads_lead lead CROSS JOIN generate_series(0, %(per)s - 1) j
+        ) assignment
+        ORDER BY hashint8(id * 7 + j)
+        """,
+        {"first": first, "tags": TAGS, "per": tags_per_lead, "at": AT},  # type: ignore[arg-type]
+    )
+
+
+def _full_pass(at: dt.datetime) -> None:
+    job = run_job(job_id=start_recalculation(at=at, by=None, announce=False).pk)
+    assert job is not None
+    assert job.status == "succeeded", job.error
+
+
+def _score_one_by_one(at: dt.datetime) -> None:
+    """What a first draft would write: a query, a loop and a save for each lead."""
+    for lead_id in Lead.objects.order_by("pk").values_list("pk", flat=True)[:PER_LEAD_SAMPLE]:
+        tags = LeadTag.objects.filter(removed_at=None).select_related("tag__group")
+        lead = Lead.objects.prefetch_related(Prefetch("lead_tags", queryset=tags)).get(pk=lead_id)
+        sums: dict[int, int] = {}
+        caps: dict[int, int | None] = {0: None}
+        for lead_tag in lead.lead_tags.all():
+            tag = lead_tag.tag
+            percent = 100
+            for days, left in tag.decay_steps:
+                if lead_tag.assigned_at + dt.timedelta(days=days) <= at:
+                    percent = left
+            if lead_tag.expiration_at is not None and lead_tag.expiration_at <= at:
+                percent = min(percent, tag.expired_percent)
+            group = tag.group_id or 0
+            sums[group] = sums.get(group, 0) + round(tag.base_score * percent / 100)
+            caps[group] = tag.group.cap if tag.group else None
+        lead.score = sum(s if caps[g] is None else min(s, caps[g] or 0) for g, s in sums.items())
+        lead.scored_at = at
+        lead.save()
+
+
+def _measure(leads: int, tags_per_lead: int, repeats: int) -> Report:
+    report = Report("scoring", settings={"leads": leads, "tags_per_lead": tags_per_lead, "repeats": repeats})
+    figures = report.figures
+    say(f"filling {leads:,} leads")
+    _fill(leads, tags_per_lead)
+    settle("leads_lead", "tags_leadtag")
+    figures["leads"] = leads
+    figures["assignments"] = run_sql("SELECT count(*) FROM tags_leadtag")[0][0]
+    say("first full pass")
+    _full_pass(AT)
+    settle("leads_lead", "tags_leadtag")
+    expired = run_sql("SELECT avg(is_expired::int)::float FROM tags_leadtag")[0][0]
+    report.settings["expired_share"] = round(expired, 3)
+    report.settings["capped_share"] = _capped_share()
+
+    say("full pass, nothing changed, beside the plain aggregate")
+    floors, passes = [], []
+    for _ in range(repeats):
+        floors.append(
+            seconds_of(
+                lambda: run_sql(
+                    "SELECT count(*) FROM (SELECT lead_id, sum(tag_id) FROM tags_leadtag GROUP BY lead_id) aggregate"
+                )
+            )
+        )
+        passes.append(seconds_of(lambda: _full_pass(AT)))
+    figures["floor_aggregate_s"], figures["full_unchanged_s"] = median(floors), median(passes)
+
+    say("full pass, every lead and flag changed, beside the bare update")
+    floors, passes = [], []
+    for _ in range(repeats):
+        settle("leads_lead")
+        floors.append(seconds_of(lambda: run_sql("UPDATE leads_lead SET score = score + 1")))
+        run_sql("UPDATE tags_leadtag SET is_expired = NOT is_expired WHERE id % 4 = 0")
+        settle("leads_lead", "tags_leadtag")
+        passes.append(seconds_of(lambda: _full_pass(AT)))
+    figures["floor_update_s"], figures["full_changed_s"] = median(floors), median(passes)
+
+    say("incremental")
+    count = min(INCREMENTAL, leads // 4)
+    figures["incremental_leads"] = count
+    settle("leads_lead", "tags_leadtag")
+    figures["incremental_s"] = median(
+        [_drain(f"id > {leads // 2} AND id <= {leads // 2 + count}", n) for n in range(4)][1:]
+    )
+    step = max(leads // count, 1)
+    figures["incremental_scattered_s"] = median([_drain(f"id % {step} = 0", n) for n in range(4, 8)][1:])
+
+    say("one lead at a time")
+    taken = seconds_of(lambda: _score_one_by_one(AT))
+    figures["per_lead_function_leads_per_s"] = round(min(PER_LEAD_SAMPLE, leads) / taken)
+    first = run_sql("SELECT min(id) FROM leads_lead")[0][0]
+    figures["explain_ms"] = round(
+        1000 * median([seconds_of(lambda n=n: explain(lead_id=first + n, at=AT)) for n in range(50)]),
+        3,  # type: ignore[misc]
+    )
+    figures["peak_mb"] = peak_mb()
+
+    unchanged = float(figures["full_unchanged_s"] or 1)
+    figures["full_unchanged_leads_per_s"] = round(leads / unchanged)
+    figures["full_changed_leads_per_s"] = round(leads / float(figures["full_changed_s"] or 1))
+    report.ratio("full_unchanged_to_floor", "full_unchanged_s", "floor_aggregate_s")
+    report.ratio("full_changed_to_floor", "full_changed_s", "floor_update_s")
+    report.ratio("speedup_over_per_lead", "full_unchanged_leads_per_s", "per_lead_function_leads_per_s")
+    per_changed = float(figures["full_changed_s"] or 1) / leads
+    report.ratios["incremental_to_changed_per_lead"] = round(
+        float(figures["incremental_s"] or 0) / count / per_changed, 3
+    )
+    report.bars = {"full_unchanged_leads_per_s": ("least", 100_000)}
+    return report
+
+
+def _capped_share() -> float:
+    """Share of the leads whose score a cap has lowered; the sum of the lines differs from the score."""
+    sample = list(Lead.objects.order_by("pk").values_list("pk", "score")[:5_000])
+    lowered = sum(sum(line["points"] for line in explain(lead_id=pk, at=AT)) != score for pk, score in sample)
+    return round(lowered / max(len(sample), 1), 3)
+
+
+def _drain(where: str, turn: int) -> float:
+    """Make leads due whose tags changed, then drain them; seconds of the drain."""
+    at = AT + dt.timedelta(seconds=turn + 1)
+    run_sql(
+        f"UPDATE leads_lead SET rescore_at = %s, score = score + 1, score_revision = score_revision + 1 WHERE {where}",
+        [at],
+    )
+    run_sql("VACUUM (ANALYZE) leads_lead")
+    return seconds_of(lambda: drain_due(at=at))

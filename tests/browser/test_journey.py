@@ -1,0 +1,141 @@
+"""One journey in a real browser: from a county list to the reasons of the best lead, without a console error."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery.contrib.testing.worker import start_worker
+from django.db import connections
+
+from leadscore.celery import app
+from tests.factories import make_tag
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+LIST = """Property Address,City,State,Zip,Owner Name,Tags,Case No
+12 Main Street,Hoboken,NJ,07030,Ana Silva,Probate;Vacant,A-1
+34 Oak Avenue,Hoboken,NJ,07030,Omar Brand,Vacant,A-2
+56 Elm Dr Apt 4,Hoboken,NJ,07030,Lee Okafor,,A-3
+,Hoboken,NJ,07030,Nobody,Vacant,A-4
+"""
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    found = os.environ.get("LEADSCORE_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip("no Chromium on this machine (looked for " + ", ".join(NAMES) + " and LEADSCORE_CHROMIUM)")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def worker() -> Iterator[None]:
+    """A real Celery worker, in a thread."""
+    with start_worker(app, perform_ping_check=False, pool="solo", concurrency=1, shutdown_timeout=20):
+        yield
+    connections.close_all()
+
+
+@pytest.fixture
+def page(browser, live_server, analyst) -> Iterator[Any]:
+    """A tab of the analyst; whatever the console complains of fails the test at its end."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=live_server.url)
+    tab = context.new_page()
+    complaints: list[str] = []
+    tab.on("console", lambda line: complaints.append(line.text) if line.type in {"error", "warning"} else None)
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.goto("/login/")
+    tab.fill("#id_username", "analyst")
+    tab.fill("#id_password", "correct horse battery")
+    tab.click("button[type=submit]")
+    tab.wait_for_url(live_server.url + "/")
+    yield tab
+    context.close()
+    assert complaints == []
+
+
+def number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+def test_a_county_list_becomes_a_ranked_and_explained_lead_list(page, worker, tmp_path):
+    make_tag(name="Journey Probate", base_score=700)
+    file = tmp_path / "hudson.csv"
+    file.write_text(LIST)
+
+    page.click("text=Import the first list")
+    page.set_input_files("#id_file", file)
+    page.fill("#id_source", "Hudson clerk")
+    page.check("label:has-text('Journey Probate') input")
+    page.click("text=Upload and review")
+
+    page.wait_for_selector("h1:has-text('hudson.csv')")
+    assert page.locator("#column-1").input_value() == "address"
+    assert page.locator(".preview tbody tr").count() == 4
+    assert page.locator(".preview .problem").count() == 1
+    page.click("button:has-text('Start import of 4 rows')")
+
+    # The page asks by itself until the job has ended; nobody reloads it.
+    page.wait_for_selector("text=See the leads", timeout=60_000)
+    outcome = page.locator(".stack").get_attribute("aria-label")
+    assert outcome == "3 created, 0 updated, 0 unchanged, 1 rejected of 4 rows"
+    page.click("text=See the leads")
+
+    page.wait_for_selector("table.leads")
+    lines = page.locator(".leads .line").all_inner_texts()
+    assert lines[0] == "12 MAIN ST"
+    assert sorted(lines) == ["12 MAIN ST", "34 OAK AVE", "56 ELM DR APT 4"]
+    scores = [number(text) for text in page.locator(".score-number").all_inner_texts()]
+    assert scores == sorted(scores, reverse=True)
+
+    # Typing narrows the list; the address follows, and back and reload do what one hopes.
+    page.locator("#id_q").press_sequentially("oak", delay=30)
+    page.wait_for_url(re.compile(r"q=oak"))
+    assert page.locator(".leads .line").all_inner_texts() == ["34 OAK AVE"]
+    assert page.evaluate("document.activeElement.id") == "id_q"
+    page.reload()
+    assert page.locator("#id_q").input_value() == "oak"
+    page.go_back()
+    page.wait_for_function("document.querySelectorAll('.leads .line').length === 3")
+
+    page.click("text=12 MAIN ST")
+    page.wait_for_selector(".waterfall tfoot")
+    *points, total = [number(text) for text in page.locator(".waterfall .w-points strong").all_inner_texts()]
+    assert sum(points) == total == scores[0] == number(page.inner_text(".score-big"))
+    page.wait_for_selector("text=Hudson clerk")
+    assert page.locator(".extra dd").all_inner_texts() == ["A-1"]
+
+    page.select_option("#add-tag", label="Divorce")
+    page.click("#add-tag-button")
+    page.wait_for_function(f"document.querySelector('.score-big').textContent !== '{total:,}'")
+    assert number(page.inner_text(".score-big")) > total
+
+
+def test_a_phone_shows_cards_and_nothing_runs_off_its_side(browser, live_server, analyst):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, base_url=live_server.url, is_mobile=True)
+    tab = context.new_page()
+    tab.goto("/login/")
+    tab.fill("#id_username", "analyst")
+    tab.fill("#id_password", "correct horse battery")
+    tab.click("button[type=submit]")
+    for path in ("/", "/leads/", "/imports/", "/jobs/"):
+        tab.goto(path)
+        assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
+    context.close()
