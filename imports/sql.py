@@ -109,9 +109,10 @@ def resolve_keys(batch_id: int) -> None:
 
     A row without ZIP takes the one ZIP that leads or this file know for its line, unit, city and state. A row with
     ZIP may meet the lead that an earlier list left without one; `new_key` is then the better key. Parcels tell
-    apart what an address alone does not. Index: lead_by_place, lead_unique_address_key.
+    apart what an address alone does not. Index: lead_unique_address_key (in byte
+    order), lead_by_zip.
     """
-    _run("ANALYZE {staged} (key_stem, place, address, city, state, zip, parcel_number)", batch_id)
+    _run("ANALYZE {staged} (key_stem, place, city, state, zip, parcel_number)", batch_id)
     if _run("SELECT EXISTS (SELECT 1 FROM {staged} WHERE zip = '' AND city <> '' AND state <> '')", batch_id)[0][0]:
         _run(_TAKE_KNOWN_ZIP, batch_id)
     _run(_LAND, batch_id)
@@ -124,10 +125,12 @@ _TAKE_KNOWN_ZIP = """
     FROM (
         SELECT key_stem, city, state, min(zip) AS zip FROM (
             SELECT wanted.key_stem, wanted.city, wanted.state, lead.zip
-            FROM (SELECT DISTINCT key_stem, address, city, state FROM {staged}
+            FROM (SELECT DISTINCT key_stem, city, state FROM {staged}
                   WHERE zip = '' AND city <> '' AND state <> '') wanted
-            JOIN leads_lead lead ON lead.address = wanted.address AND lead.state = wanted.state
-                AND lead.city = wanted.city AND lead.zip <> '' AND starts_with(lead.address_key, wanted.key_stem)
+            -- A stem ends in "|"; "}}" is the next character, so that this range is all keys with the stem.
+            JOIN leads_lead lead ON lead.address_key >= wanted.key_stem
+                AND lead.address_key < left(wanted.key_stem, -1) || '}}'
+                AND (lead.city, lead.state) = (wanted.city, wanted.state) AND lead.zip <> ''
             UNION
             SELECT key_stem, city, state, zip FROM {staged} WHERE zip <> '' AND city <> '' AND state <> ''
         ) either

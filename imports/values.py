@@ -88,6 +88,8 @@ def _day(year: int, month: int, day: int) -> date | None:
 
 def clean_text(text: str) -> str:
     """One line without control and invisible characters; every run of white space is one blank."""
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip(" ")  # most cells by far
     if not _NEEDS_CLEANING.search(text):
         return text
     kept = []

@@ -25,7 +25,10 @@ class Lead(models.Model):
         IMPORT = 2, "import"
         TAG_CHANGE = 3, "tag change"
 
-    address_key = models.TextField(help_text="normaliser version | delivery line | unit | place [| PCL parcel]")
+    # Byte order: all keys of one line and unit lie together, whatever the database's own collation.
+    address_key = models.TextField(
+        db_collation="C", help_text="normaliser version | delivery line | unit | place [| PCL parcel]"
+    )
     address = models.TextField(blank=True, help_text="USPS delivery line without the unit; blank on bare land.")
     unit = models.TextField(blank=True, db_default="")
     city = models.TextField(blank=True, db_default="")
@@ -66,7 +69,6 @@ class Lead(models.Model):
         indexes = [
             models.Index(fields=["-score", "id"], name="lead_by_score"),
             models.Index(fields=["rescore_at"], condition=Q(rescore_at__isnull=False), name="lead_due"),
-            models.Index(fields=["address", "unit", "state", "city"], name="lead_by_place"),
             models.Index(fields=["zip"], name="lead_by_zip"),
             models.Index(fields=["-created_at", "-id"], name="lead_by_age"),
         ]
@@ -87,11 +89,18 @@ class Lead(models.Model):
 class LeadSearch(models.Model):
     """Search text of a lead, apart from it: a trigram index on Lead would triple each score update."""
 
-    lead = models.OneToOneField(Lead, primary_key=True, on_delete=models.CASCADE, related_name="search")
+    lead = models.OneToOneField(
+        Lead, primary_key=True, on_delete=models.CASCADE, related_name="search", db_constraint=False
+    )
     text = models.TextField()
 
     class Meta:
-        indexes = [GinIndex(fields=["text"], opclasses=["gin_trgm_ops"], name="leadsearch_trigrams")]
+        indexes = [
+            # The pending list takes a whole import chunk; vacuum folds it in afterwards.
+            GinIndex(
+                fields=["text"], opclasses=["gin_trgm_ops"], name="leadsearch_trigrams", gin_pending_list_limit=262144
+            )
+        ]
 
     def __str__(self) -> str:
         return self.text

@@ -115,15 +115,6 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
     )
 
 
-def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return _problem(
-        request,
-        403,
-        "This form has grown too old",
-        "Nothing was changed. Go back, reload the page, and send the form once more.",
-    )
-
-
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _problem(
         request,

@@ -137,7 +137,10 @@ def normalize_mailing(
         if not normalize_zip(zip)[0]:
             zip = f"{found_zip}-{plus4}" if plus4 else found_zip
     for _ in range(3):  # "C/O ACME INC ATTN TAX DEPT": one care-of may hide another
-        line, line2 = _without_care_of(line), _without_care_of(line2)
+        before = line, line2
+        line, line2 = _without_care_of(line), _without_care_of(line2) if line2 else line2
+        if (line, line2) == before:
+            break
     if line2:
         line, unit, city, state, zip = _with_line2(line, line2, unit, city, state, zip)
     return _normalize(line, unit, city, state, zip, mailing=True)
@@ -173,15 +176,15 @@ def _normalize(line: str, unit: str, city: str, state: str, zip: str, *, mailing
     if words and (plain := parse_plain_street(words)):
         return Address(plain.line, unit or plain.unit, city, state, zip, plus4, plain.number, True)
     if found := _NUMBERED.fullmatch(text):
-        same = _read_after_number(found[2], unit, city, state, zip, mailing)
+        number, rest = found.groups()
+        same = _read_after_number(rest, unit, *_stand_in(rest, city, zip), state, mailing)
         if same is not None:
-            number, rest = found[1], same.line[len(_PROBE) :]
             return Address(
-                number + rest,
+                number + same.line[len(_PROBE) :],
                 same.unit,
-                same.city,
-                same.state,
-                same.zip,
+                city or same.city,
+                state or same.state,
+                zip or same.zip,
                 plus4 if zip else same.plus4,
                 number,
                 same.is_parsed,
@@ -189,8 +192,17 @@ def _normalize(line: str, unit: str, city: str, state: str, zip: str, *, mailing
     return _read(text, unit, city, state, zip, plus4, mailing=mailing)
 
 
+def _stand_in(rest: str, city: str, zip: str) -> tuple[str, str]:
+    """A city and ZIP that read the same: those of a line that does not repeat them only say that they are known."""
+    if city and not set(city.split()).intersection(rest.split()):
+        city = "ANYTOWN"
+    if zip and zip not in rest:
+        zip = f"{zip[:3]}00"
+    return city, zip
+
+
 @lru_cache(maxsize=16_384)
-def _read_after_number(rest: str, unit: str, city: str, state: str, zip: str, mailing: bool) -> Address | None:
+def _read_after_number(rest: str, unit: str, city: str, zip: str, state: str, mailing: bool) -> Address | None:
     """What follows a plain house number, read once: a county list has far more houses than streets.
 
     None where the number does not simply stay in front.

@@ -19,7 +19,9 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 (
                     "address_key",
-                    models.TextField(help_text="normaliser version | delivery line | unit | place [| PCL parcel]"),
+                    models.TextField(
+                        db_collation="C", help_text="normaliser version | delivery line | unit | place [| PCL parcel]"
+                    ),
                 ),
                 (
                     "address",
@@ -80,6 +82,7 @@ class Migration(migrations.Migration):
                 (
                     "lead",
                     models.OneToOneField(
+                        db_constraint=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         primary_key=True,
                         related_name="search",
@@ -99,10 +102,6 @@ class Migration(migrations.Migration):
             index=models.Index(
                 condition=models.Q(("rescore_at__isnull", False)), fields=["rescore_at"], name="lead_due"
             ),
-        ),
-        migrations.AddIndex(
-            model_name="lead",
-            index=models.Index(fields=["address", "unit", "state", "city"], name="lead_by_place"),
         ),
         migrations.AddIndex(
             model_name="lead",
@@ -130,7 +129,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="leadsearch",
             index=django.contrib.postgres.indexes.GinIndex(
-                fields=["text"], name="leadsearch_trigrams", opclasses=["gin_trgm_ops"]
+                fields=["text"],
+                gin_pending_list_limit=262144,
+                name="leadsearch_trigrams",
+                opclasses=["gin_trgm_ops"],
             ),
         ),
     ]
