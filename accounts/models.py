@@ -14,7 +14,7 @@ def validate_time_zone(name: str) -> None:
         raise ValidationError(f"{name!r} is not a time zone; write one such as America/Chicago.")
 
 
-class User(AbstractUser):
+class User(AbstractUser):  # type: ignore[django-manager-missing]  # knox names its reverse relation itself
     """A person who logs in; rights come from groups (see roles.py)."""
 
     time_zone = models.CharField(

@@ -387,8 +387,8 @@ _NEW_TOTALS = totals(sql.SQL("lt.lead_id IN (SELECT lead_id FROM import_chunk WH
 def merge_range(batch_id: int, *, after: int, last: int, at: dt.datetime, on_duplicate: str) -> dict[str, int]:
     """Effect: the keys whose first line lies in (after, last] become leads, tags and evidence; counts by outcome.
 
-    New leads come with their score; those whose tags or clocks changed are due. Run it in one transaction. Index: keyed (first_line),
-    lead_unique_address_key, leadtag_unique.
+    New leads come with their score; those whose tags or clocks changed are due. Run it in one transaction.
+    Index: keyed (first_line), lead_unique_address_key, leadtag_unique.
     """
     params = {"batch": batch_id, "after": after, "last": last, "at": at, "cause": int(Lead.Cause.IMPORT)}
     order = sql.SQL("DESC" if on_duplicate == "overwrite" else "ASC")

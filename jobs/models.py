@@ -33,7 +33,7 @@ class Job(models.Model):
     LIVE = (Status.QUEUED, Status.RUNNING)
 
     kind = models.CharField(max_length=40)
-    key = models.CharField(
+    key = models.CharField(  # noqa: DJ001  (null: no single flight; unique among the rest)
         max_length=200, null=True, blank=True, help_text="Single flight: one live job per kind and key."
     )
     title = models.CharField(max_length=200)
@@ -43,9 +43,7 @@ class Job(models.Model):
     total = models.PositiveBigIntegerField(default=0)
     params = models.JSONField(default=dict, blank=True)
     cursor = models.JSONField(default=dict, blank=True, help_text="Where the next chunk begins.")
-    chunk = models.PositiveIntegerField(
-        default=0, help_text="Chunks committed; each names the one it follows."
-    )
+    chunk = models.PositiveIntegerField(default=0, help_text="Chunks committed; each names the one it follows.")
     attempt = models.PositiveIntegerField(default=0)
     worker = models.CharField(max_length=120, blank=True, help_text="host:pid:start of the process at work.")
     as_of = models.DateTimeField(help_text="The moment that the whole job counts as now.")

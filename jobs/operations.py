@@ -81,8 +81,7 @@ def _claim(job_id: int) -> Job | None:
         return None
     is_dead = is_dead_here(job.worker) or (job.worker == worker_identity() and job_id not in _at_work)
     abandoned = Q(status=Job.Status.RUNNING) & (
-        Q(heartbeat_at__lt=now - STALE_AFTER)
-        | (Q(worker=job.worker, attempt=job.attempt) if is_dead else Q(pk__in=[]))
+        Q(heartbeat_at__lt=now - STALE_AFTER) | (Q(worker=job.worker, attempt=job.attempt) if is_dead else Q(pk__in=[]))
     )
     with transaction.atomic():
         # A living worker holds the row while a chunk runs, however long that takes.
@@ -166,9 +165,9 @@ def _requeue(job: Job, error: str) -> bool:
 
 
 def _cancel_if_asked(job: Job) -> None:
-    Job.objects.filter(
-        pk=job.pk, attempt=job.attempt, status=Job.Status.RUNNING, is_cancel_requested=True
-    ).update(status=Job.Status.CANCELLED, finished_at=timezone.now())
+    Job.objects.filter(pk=job.pk, attempt=job.attempt, status=Job.Status.RUNNING, is_cancel_requested=True).update(
+        status=Job.Status.CANCELLED, finished_at=timezone.now()
+    )
 
 
 def cancel_job(*, job_id: int) -> bool:
@@ -196,9 +195,7 @@ def sweep_jobs() -> int:
     """Announce every job that nobody works on; returns how many. Claims are conditional, so twice is harmless."""
     now = timezone.now()
     waiting = Job.objects.filter(pk__in=abandoned_job_ids()).filter(
-        Q(announced_at__isnull=True)
-        | Q(announced_at__lt=now - ANNOUNCE_AGAIN_AFTER)
-        | Q(status=Job.Status.RUNNING)
+        Q(announced_at__isnull=True) | Q(announced_at__lt=now - ANNOUNCE_AGAIN_AFTER) | Q(status=Job.Status.RUNNING)
     )
     ids = list(waiting.order_by("pk").values_list("pk", flat=True))
     for job_id in ids:

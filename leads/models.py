@@ -77,13 +77,13 @@ class Lead(models.Model):
     def __str__(self) -> str:
         return ", ".join(filter(None, [self.title, self.city]))
 
+    def get_absolute_url(self) -> str:
+        return reverse("leads:detail", args=[self.pk])
+
     @property
     def title(self) -> str:
         """Delivery line with unit; of bare land, the parcel."""
         return f"{self.address} {self.unit}".strip() or f"Parcel {self.parcel_number}"
-
-    def get_absolute_url(self) -> str:
-        return reverse("leads:detail", args=[self.pk])
 
 
 class LeadSearch(models.Model):

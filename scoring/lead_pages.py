@@ -36,6 +36,4 @@ def register() -> None:
     registry.add_filter("score_max", at_most)
     registry.add_sort("score", "score")
     registry.add_api_field("score", scores_of)
-    registry.add_panel(
-        registry.Panel(key="score", title="Why this score", url_name="scoring:lead-panel", order=10)
-    )
+    registry.add_panel(registry.Panel(key="score", title="Why this score", url_name="scoring:lead-panel", order=10))

@@ -10,3 +10,6 @@ class ScoringRights(models.Model):
         managed = False
         default_permissions = ()
         permissions = [("recalculate_scores", "Can recalculate all scores")]
+
+    def __str__(self) -> str:
+        return "scoring rights"

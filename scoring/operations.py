@@ -80,9 +80,7 @@ def sweep(*, at: dt.datetime, seconds: float = 240.0) -> Scored:
 
 def start_recalculation(*, at: dt.datetime, by: User | None, announce: bool = True) -> Job:
     """Queue a full recalculation; while one is queued or running, that one is returned."""
-    return start_job(
-        kind=RECALCULATE, key="all", title="Recalculate all scores", at=at, by=by, announce=announce
-    )
+    return start_job(kind=RECALCULATE, key="all", title="Recalculate all scores", at=at, by=by, announce=announce)
 
 
 def run_recalculation(run: JobRun) -> dict[str, Any]:

@@ -82,9 +82,7 @@ def explain_score(*, lead: Lead, now: dt.datetime, at: dt.datetime | None = None
     caps: dict[str, int] = {row["group_name"]: row["cap"] for row in rows if row["cap"] is not None}
     sums = {name: sum(line.points for line in lines if line.group == name) for name in caps}
     cap_lines = [
-        CapLine(group=name, cap=cap, points=cap - sums[name])
-        for name, cap in caps.items()
-        if sums[name] > cap
+        CapLine(group=name, cap=cap, points=cap - sums[name]) for name, cap in caps.items() if sums[name] > cap
     ]
     tag_ids = [row["tag_id"] for row in rows]
     return Explanation(

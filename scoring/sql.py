@@ -222,7 +222,10 @@ def explain(*, lead_id: int, at: dt.datetime) -> list[dict[str, Any]]:
 
 
 def due_ids(*, at: dt.datetime, limit: int, within: Sequence[int] | None = None) -> list[int]:
-    """Up to `limit` ids of due leads, sorted; those scored at a later moment than `at` are not ours. Index: lead_due; with `within`, leads_lead_pkey."""
+    """Up to `limit` ids of due leads, sorted; those scored at a later moment than `at` are not ours.
+
+    Index: lead_due; with `within`, leads_lead_pkey.
+    """
     with connection.cursor() as cursor:
         if within is None:
             cursor.execute(
@@ -240,7 +243,10 @@ def due_ids(*, at: dt.datetime, limit: int, within: Sequence[int] | None = None)
 
 
 def next_lead_id(*, after: int, count: int, upto: int) -> int | None:
-    """Last id of the next `count` leads after `after` and up to `upto`; None when none is left. Index: leads_lead_pkey."""
+    """Last id of the next `count` leads after `after` and up to `upto`; None when none is left.
+
+    Index: leads_lead_pkey.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT max(id) FROM (SELECT id FROM leads_lead WHERE id > %s AND id <= %s ORDER BY id LIMIT %s) slice",

@@ -22,8 +22,7 @@ def live_tags_of(lead_ids: Sequence[int]) -> Mapping[int, list[Tag]]:
 
 def tag_names_of(lead_ids: Sequence[int]) -> Mapping[int, list[dict[str, Any]]]:
     return {
-        lead_id: [{"id": tag.pk, "name": tag.name} for tag in tags]
-        for lead_id, tags in live_tags_of(lead_ids).items()
+        lead_id: [{"id": tag.pk, "name": tag.name} for tag in tags] for lead_id, tags in live_tags_of(lead_ids).items()
     }
 
 

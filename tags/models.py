@@ -41,9 +41,7 @@ def validate_decay_steps(steps: Any) -> None:
         if not 0 <= percent <= 100:
             raise ValidationError(f"Step {number}: {percent} percent is outside 0 to 100.")
         if days <= last:
-            raise ValidationError(
-                f"Step {number}: {days} days does not come after {last}; sort the steps by days."
-            )
+            raise ValidationError(f"Step {number}: {days} days does not come after {last}; sort the steps by days.")
         last = days
 
 
@@ -51,19 +49,13 @@ class RuleChange(models.Model):
     """A published change of tags or groups: who, when, why; applied once every lead it touches is rescored."""
 
     at = models.DateTimeField()
-    by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
-    )
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     reason = models.CharField(max_length=200, blank=True)
-    tag_ids = ArrayField(
-        models.BigIntegerField(), default=list, help_text="Leads carrying these are rescored."
-    )
+    tag_ids = ArrayField(models.BigIntegerField(), default=list, help_text="Leads carrying these are rescored.")
     applied_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        indexes = [
-            models.Index(fields=["id"], condition=Q(applied_at__isnull=True), name="rulechange_unapplied")
-        ]
+        indexes = [models.Index(fields=["id"], condition=Q(applied_at__isnull=True), name="rulechange_unapplied")]
 
     def __str__(self) -> str:
         return f"Rule change {self.pk}"
@@ -94,9 +86,7 @@ class TagGroup(models.Model):
         ordering = ["name"]
         constraints = [
             models.UniqueConstraint(fields=["name"], name="taggroup_unique_name"),
-            models.CheckConstraint(
-                condition=Q(cap__isnull=True) | Q(cap__gte=0), name="taggroup_cap_not_negative"
-            ),
+            models.CheckConstraint(condition=Q(cap__isnull=True) | Q(cap__gte=0), name="taggroup_cap_not_negative"),
         ]
 
     def __str__(self) -> str:
@@ -170,9 +160,7 @@ class Tag(models.Model):
             models.CheckConstraint(
                 condition=Q(base_score__gte=-MAX_BASE) & Q(base_score__lte=MAX_BASE), name="tag_base_in_range"
             ),
-            models.CheckConstraint(
-                condition=Q(expired_percent__lte=100), name="tag_expired_percent_in_range"
-            ),
+            models.CheckConstraint(condition=Q(expired_percent__lte=100), name="tag_expired_percent_in_range"),
             models.CheckConstraint(
                 condition=Q(expiration_days__isnull=True)
                 | (Q(expiration_days__gte=1) & Q(expiration_days__lte=MAX_DAYS)),
@@ -183,6 +171,10 @@ class Tag(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.name_key = fold_name(self.name)
+        super().save(*args, **kwargs)
+
     def clean(self) -> None:
         self.name = " ".join(self.name.split())
         self.name_key = fold_name(self.name)
@@ -190,10 +182,6 @@ class Tag(models.Model):
             raise ValidationError({"name": "A tag's name needs a letter or a digit."})
         if TagAlias.objects.filter(name_key=self.name_key).exclude(tag_id=self.pk).exists():
             raise ValidationError({"name": "This is a former name of another tag; choose a different one."})
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        self.name_key = fold_name(self.name)
-        super().save(*args, **kwargs)
 
 
 class TagAlias(models.Model):

@@ -123,9 +123,7 @@ def create_unreviewed_tag(*, name: str, by: User | None) -> Tag:
     tag._history_user = by  # type: ignore[attr-defined]
     tag._change_reason = "made by an import"  # type: ignore[attr-defined]
     with transaction.atomic():
-        existing = Tag.objects.filter(
-            Q(name_key=fold_name(name)) | Q(aliases__name_key=fold_name(name))
-        ).first()
+        existing = Tag.objects.filter(Q(name_key=fold_name(name)) | Q(aliases__name_key=fold_name(name))).first()
         if existing:
             return existing
         tag.save()

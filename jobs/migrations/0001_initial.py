@@ -18,9 +18,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("kind", models.CharField(max_length=40)),
                 (
@@ -64,9 +62,7 @@ class Migration(migrations.Migration):
                 ("attempt", models.PositiveIntegerField(default=0)),
                 (
                     "worker",
-                    models.CharField(
-                        blank=True, help_text="host:pid:start of the process at work.", max_length=120
-                    ),
+                    models.CharField(blank=True, help_text="host:pid:start of the process at work.", max_length=120),
                 ),
                 ("as_of", models.DateTimeField(help_text="The moment that the whole job counts as now.")),
                 ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
@@ -103,9 +99,7 @@ class Migration(migrations.Migration):
                         name="job_single_flight",
                     ),
                     models.CheckConstraint(
-                        condition=models.Q(
-                            ("status__in", ["queued", "running", "succeeded", "failed", "cancelled"])
-                        ),
+                        condition=models.Q(("status__in", ["queued", "running", "succeeded", "failed", "cancelled"])),
                         name="job_known_status",
                     ),
                 ],

@@ -79,10 +79,13 @@ def _import(path: Path, at: dt.datetime) -> None:
 def _copy(path: Path) -> None:
     columns = ", ".join(f"c{n} text" for n in range(len(HEADER)))
     run_sql(f"CREATE UNLOGGED TABLE floor_copy ({columns})")
-    with connection.cursor() as cursor, path.open("rb") as file:
-        with cursor.copy("COPY floor_copy FROM STDIN (FORMAT csv, HEADER)") as copy:
-            while block := file.read(1 << 20):
-                copy.write(block)
+    with (
+        connection.cursor() as cursor,
+        path.open("rb") as file,
+        cursor.copy("COPY floor_copy FROM STDIN (FORMAT csv, HEADER)") as copy,
+    ):
+        while block := file.read(1 << 20):
+            copy.write(block)
     run_sql("DROP TABLE floor_copy")
 
 

@@ -43,10 +43,7 @@ def fold(name):
 
 def add_seed(apps, schema_editor):
     Tag, TagGroup = apps.get_model("tags", "Tag"), apps.get_model("tags", "TagGroup")
-    groups = {
-        name: TagGroup.objects.get_or_create(name=name, defaults={"cap": cap})[0]
-        for name, cap in GROUPS.items()
-    }
+    groups = {name: TagGroup.objects.get_or_create(name=name, defaults={"cap": cap})[0] for name, cap in GROUPS.items()}
     for name, color, base, days, steps, expired, group in SEED:
         Tag.objects.get_or_create(
             name_key=fold(name),

@@ -233,7 +233,7 @@ def test_unknown_tags_are_made_for_review_or_reject_their_rows() -> None:
 
 
 def test_tag_names_compare_without_case_spaces_and_punctuation_and_by_former_names() -> None:
-    import_rows(HEADER + "1 Oak St,Hoboken,NJ,07030,A,\"PRE FORECLOSURE | lis pendens , tax-delinquent\"\n")
+    import_rows(HEADER + '1 Oak St,Hoboken,NJ,07030,A,"PRE FORECLOSURE | lis pendens , tax-delinquent"\n')
     assert set(LeadTag.objects.values_list("tag__name", flat=True)) == {"Pre-foreclosure", "Tax Delinquent"}
 
 
@@ -286,7 +286,10 @@ def test_rejected_rows_download_with_line_and_reason_and_can_be_uploaded_again()
 
 
 def test_json_lists_import_like_csv() -> None:
-    rows = [{"address": "1 Oak St, Hoboken, NJ 07030", "owner": "A", "tags": "Vacant"}, {"address": "2 Oak St, Hoboken NJ 07030"}]
+    rows = [
+        {"address": "1 Oak St, Hoboken, NJ 07030", "owner": "A", "tags": "Vacant"},
+        {"address": "2 Oak St, Hoboken NJ 07030"},
+    ]
     assert counts(import_rows(rows)) == (2, 0, 0, 0)
     assert Lead.objects.get(address="1 OAK ST").score == 500
 
@@ -294,7 +297,7 @@ def test_json_lists_import_like_csv() -> None:
 def test_nothing_is_lost_of_a_file_with_everything_wrong() -> None:
     content = (
         b"\xef\xbb\xbfReport of the county\r\n\r\nAddress;ZIP;Owner\r\n"
-        b"1 Oak St;7030;A\x00B\r\n;;\r\n2 Oak St;07030;\"unclosed\r\n3 Oak St;07030;C;too;many\r\n"
+        b'1 Oak St;7030;A\x00B\r\n;;\r\n2 Oak St;07030;"unclosed\r\n3 Oak St;07030;C;too;many\r\n'
         b"Address;ZIP;Owner\r\n4 Oak St;1.23E+10;D\r\n5 Oak St;07030;" + b"x" * 200_000 + b"\r\n6 Oak St;07030\r\n"
     )
     batch = import_rows(content, place="Hoboken, NJ")

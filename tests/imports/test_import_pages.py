@@ -224,7 +224,7 @@ def test_a_viewer_has_no_imports(viewer_client):
 def test_the_list_costs_the_same_for_many_imports(analyst_client, django_assert_num_queries):
     for _ in range(3):
         import_rows(LIST)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(7):
         assert analyst_client.get("/imports/").status_code == 200
 
 

@@ -30,9 +30,7 @@ def score_at(lead: Lead, at: dt.datetime) -> int:
 
 
 steps = st.lists(st.integers(1, 400), unique=True, max_size=12).flatmap(
-    lambda days: st.tuples(
-        *[st.tuples(st.just(day), st.integers(0, 100)).map(list) for day in sorted(days)]
-    ).map(list)
+    lambda days: st.tuples(*[st.tuples(st.just(day), st.integers(0, 100)).map(list) for day in sorted(days)]).map(list)
 )
 tag_rules = st.fixed_dictionaries(
     {
@@ -50,7 +48,12 @@ assignments = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     rules=st.lists(tag_rules, min_size=6, max_size=6),
     caps=st.tuples(st.none() | st.integers(0, 2500), st.integers(0, 2500)),
@@ -79,9 +82,7 @@ def test_stored_scores_equal_the_reference_at_every_moment(rules, caps, given_ta
             explanation = explain_score(lead=lead, now=at)
             assert explanation.total == explanation.stored_score == lead.score
         flags = LeadTag.objects.filter(removed_at=None)
-        assert all(
-            row.is_expired == (row.expiration_at is not None and row.expiration_at <= at) for row in flags
-        )
+        assert all(row.is_expired == (row.expiration_at is not None and row.expiration_at <= at) for row in flags)
         assert verify_scores(at=at)["differences"] == 0
 
 
@@ -114,7 +115,9 @@ def test_expiring_never_raises_points_and_a_residual_keeps_decaying() -> None:
     assert score_at(lead, NOW + 20 * DAY) == 100
 
 
-@pytest.mark.parametrize(("base", "percent", "points"), [(25, 50, 13), (-25, 50, -13), (1, 49, 0), (-1, 50, -1), (3, 50, 2)])
+@pytest.mark.parametrize(
+    ("base", "percent", "points"), [(25, 50, 13), (-25, 50, -13), (1, 49, 0), (-1, 50, -1), (3, 50, 2)]
+)
 def test_halves_round_away_from_zero(base: int, percent: int, points: int) -> None:
     lead, tag = make_lead(), make_tag(base_score=base, decay_steps=[[1, percent]])
     assign(lead, tag)

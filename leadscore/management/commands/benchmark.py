@@ -24,7 +24,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         benchmark = BENCHMARKS[options["benchmark"]]
         given = ("leads", "tags_per_lead", "repeats", "rows")
-        report: Report = benchmark.run(**{name: options[name] for name in given if name in options})  # type: ignore[attr-defined]
+        report: Report = benchmark.run(**{name: options[name] for name in given if name in options})
         if options["json"]:
             self.stdout.write(json.dumps(report.as_json()))
         else:

@@ -17,9 +17,7 @@ class Command(BaseCommand):
     help = "Recalculate the score of every lead, or check that the stored scores are right."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--verify", action="store_true", help="recompute and report differences; writes nothing"
-        )
+        parser.add_argument("--verify", action="store_true", help="recompute and report differences; writes nothing")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -30,9 +28,7 @@ class Command(BaseCommand):
             job = run_in_this_process(start_recalculation(at=now, by=None, announce=False))
             if job.status != Job.Status.SUCCEEDED:
                 message = f"The recalculation is {job.status}: {job.error or 'it was stopped.'}"
-                self.stdout.write(json.dumps({"error": message})) if options["json"] else self.stderr.write(
-                    message
-                )
+                self.stdout.write(json.dumps({"error": message})) if options["json"] else self.stderr.write(message)
                 sys.exit(1)
             report = {**(job.result or {}), "job": job.pk}
         if options["json"]:
