@@ -95,7 +95,10 @@ class CsvBody(BaseParser):
     file_name = "list.csv"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
-        return WholeBody(stream, _length((parser_context or {})["request"]))
+        length = _length((parser_context or {})["request"])
+        if length > settings.IMPORT_MAX_BYTES:
+            raise ListTooLarge
+        return WholeBody(stream, length)
 
 
 class TsvBody(CsvBody):
@@ -328,7 +331,7 @@ class ImportLeads(ApiView):
         if _length(request) > settings.IMPORT_MAX_BYTES + FORM_OVERHEAD:
             raise ListTooLarge
         super().initial(request, *args, **kwargs)
-        if "CONTENT_LENGTH" not in request.META and "HTTP_TRANSFER_ENCODING" in request.META:
+        if not request.META.get("CONTENT_LENGTH") and "HTTP_TRANSFER_ENCODING" in request.META:
             raise LengthRequired
 
     @extend_schema(

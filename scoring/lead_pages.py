@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import django_filters
+from django import forms
 
 from leads import registry
 from leads.models import Lead
@@ -12,12 +13,23 @@ def scores_of(lead_ids: Sequence[int]) -> Mapping[int, int]:
     return dict(Lead.objects.filter(pk__in=lead_ids).values_list("pk", "score"))
 
 
+class ScoreFilter(django_filters.Filter):
+    """A whole score; one beyond all that the column holds is refused in words."""
+
+    field_class = forms.IntegerField
+
+    def __init__(self, *, lookup_expr: str, label: str) -> None:
+        super().__init__(
+            field_name="score", lookup_expr=lookup_expr, label=label, min_value=-(2**31), max_value=2**31 - 1
+        )
+
+
 def at_least() -> django_filters.Filter:
-    return django_filters.NumberFilter(field_name="score", lookup_expr="gte", label="Score from")
+    return ScoreFilter(lookup_expr="gte", label="Score from")
 
 
 def at_most() -> django_filters.Filter:
-    return django_filters.NumberFilter(field_name="score", lookup_expr="lte", label="Score to")
+    return ScoreFilter(lookup_expr="lte", label="Score to")
 
 
 def register() -> None:
