@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import slugify
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.pages import HtmxHttpRequest, needs, person_of, show, wants_part
 from imports.files import Layout, UnusableFile, read_rows, sample_rows
@@ -36,7 +36,7 @@ MAX_CHOICES = 250  # unused columns that get a box of their own; each costs a li
 COUNTED_BYTES = 8 * 1024 * 1024  # up to here the rows are counted for the review; beyond, estimated
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @needs("imports.view_importbatch")
 def import_list(request: HtmxHttpRequest) -> HttpResponse:
     """The imports of late, and the form that brings a new list."""
@@ -85,7 +85,7 @@ def _upload(request: HtmxHttpRequest) -> HttpResponse:
     return redirect(batch)
 
 
-@require_GET
+@require_safe
 @needs("imports.view_importbatch")
 def import_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """A draft to review, a running import with its bar, or what became of it."""
@@ -230,7 +230,7 @@ def discard(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     return redirect("imports:list")
 
 
-@require_GET
+@require_safe
 @needs("imports.import_leads")
 def rejected(request: HtmxHttpRequest, pk: int) -> StreamingHttpResponse:
     """The rejected rows with line and reason, to be mended and uploaded again."""
@@ -241,7 +241,7 @@ def rejected(request: HtmxHttpRequest, pk: int) -> StreamingHttpResponse:
     return response
 
 
-@require_GET
+@require_safe
 @needs("leads.view_lead")
 def lead_panel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """What each list said of a lead, list by list."""

@@ -2,7 +2,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.pages import HtmxHttpRequest, needs, person_of, show, wants_part
 from jobs.models import Job
@@ -12,14 +12,14 @@ from jobs.queries import count_live_jobs, recent_jobs, result_lines
 STOP_POLLING = 286  # htmx takes the answer and asks no more
 
 
-@require_GET
+@require_safe
 @needs("jobs.view_job")
 def job_list(request: HtmxHttpRequest) -> HttpResponse:
     jobs = list(recent_jobs())
     return show(request, "jobs/list.html", {"jobs": jobs, "any_live": any(job.is_live for job in jobs)}, part="rows")
 
 
-@require_GET
+@require_safe
 @needs("jobs.view_job")
 def job_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     job = get_object_or_404(Job.objects.select_related("created_by"), pk=pk)
@@ -53,7 +53,7 @@ def _back(request: HtmxHttpRequest, job: Job) -> str:
     return back if url_has_allowed_host_and_scheme(back, allowed_hosts=None) else job.get_absolute_url()
 
 
-@require_GET
+@require_safe
 @needs("jobs.view_job")
 def running(request: HtmxHttpRequest) -> HttpResponse:
     """The mark in the top bar."""

@@ -5,7 +5,7 @@ from django import forms
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from accounts.pages import HtmxHttpRequest, needs, show, wants_part
 from leads import registry
@@ -21,7 +21,7 @@ from leads.queries import (
 )
 
 
-@require_GET
+@require_safe
 @needs("leads.view_lead")
 def lead_list(request: HtmxHttpRequest) -> HttpResponse:
     """All leads; filters, order and page stand in the address."""
@@ -137,7 +137,7 @@ def _asked_beyond(asked: str, page: LeadPage) -> str:
     return asked[:20] if asked.strip() and asked.strip() != str(page.number) else ""
 
 
-@require_GET
+@require_safe
 @needs("leads.view_lead")
 def lead_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Everything about one property; each room fills its own panel."""

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_safe
+from django.views.decorators.http import require_safe
 
 from accounts.pages import HtmxHttpRequest, person_of, show
 from imports.models import ImportBatch
@@ -25,7 +25,7 @@ TOP = 10
 RECENT = 5
 
 
-@require_GET
+@require_safe
 def home(request: HtmxHttpRequest) -> HttpResponse:
     """What there is, what came of late, and what to do next."""
     person = person_of(request)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.pages import HtmxHttpRequest, needs, person_of
 from leads.models import Lead
@@ -24,7 +24,7 @@ class Step:
     width: str
 
 
-@require_GET
+@require_safe
 @needs("leads.view_lead")
 def lead_panel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     lead = get_object_or_404(Lead, pk=pk)

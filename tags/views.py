@@ -1,7 +1,7 @@
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.pages import HtmxHttpRequest, needs, person_of, wants_part
 from leads.models import Lead
@@ -10,7 +10,7 @@ from tags.models import LeadTag, Tag
 from tags.operations import assign_tag, remove_tag
 
 
-@require_GET
+@require_safe
 @needs("leads.view_lead", "tags.view_tag")
 def lead_panel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     return _panel(request, get_object_or_404(Lead, pk=pk))

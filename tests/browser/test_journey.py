@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connections
 
 from leadscore.celery import app
-from tests.factories import make_tag
+from tests.factories import make_lead, make_tag
 
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
@@ -143,7 +143,16 @@ def test_a_phone_shows_cards_and_nothing_runs_off_its_side(browser, live_server,
     tab.fill("#id_username", "analyst")
     tab.fill("#id_password", "correct horse battery")
     tab.click("button[type=submit]")
-    for path in ("/", "/leads/", "/imports/", "/jobs/"):
+    make_lead(address="1 NEAR ST")
+    lead = make_lead(address="2 FAR ST")
+    for path in ("/", "/imports/", "/jobs/", lead.get_absolute_url(), "/leads/"):
         tab.goto(path)
+        tab.wait_for_load_state("networkidle")
         assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
+    expect(tab.locator("#id_zip")).to_be_hidden()
+    tab.click("text=More filters")
+    expect(tab.locator("#id_zip")).to_be_visible()
+    tab.select_option("#sort-choice", "-address")
+    tab.wait_for_url(re.compile("sort=-address"))
+    assert tab.locator(".leads .line").all_inner_texts() == ["2 FAR ST", "1 NEAR ST"]
     context.close()

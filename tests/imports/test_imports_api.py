@@ -154,12 +154,7 @@ def test_a_file_over_the_limit_gets_413(api, settings, how) -> None:
 def test_a_file_just_over_the_limit_gets_413(api, settings, how) -> None:
     settings.IMPORT_MAX_BYTES = 1024 * 1024
     content = CSV + b" " * (1024 * 1024)
-    response = (
-        api.post(ROUTE, content, content_type="text/csv")
-        if how == "csv"
-        else api.post(ROUTE, {"file": upload(content)})
-    )
-    problem(response, 413)
+    problem(post(api, content, how), 413)
     assert nothing_was_kept()
 
 
@@ -175,12 +170,7 @@ def test_a_file_just_over_the_limit_gets_413(api, settings, how) -> None:
 )
 @pytest.mark.parametrize("how", ["bare", "form"])
 def test_a_file_that_is_no_lead_list_gets_400_in_words(api, content, told, how) -> None:
-    response = (
-        api.post(ROUTE, content, content_type="text/csv")
-        if how == "bare"
-        else api.post(ROUTE, {"file": upload(content)})
-    )
-    found = problem(response, 400)
+    found = problem(post(api, content, how), 400)
     assert found["code"] == "list_refused"
     assert told in found["detail"]
     assert nothing_was_kept()

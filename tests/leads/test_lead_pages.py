@@ -72,7 +72,7 @@ def test_score_range(viewer_client):
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ({"score_min": "abc"}, "Enter a number."),
+        ({"score_min": "abc"}, "Enter a whole number."),
         ({"zip": "7030"}, "“7030” is not a ZIP; write five digits, such as 07030."),
         ({"tags": "999999"}, "There is no tag with the id 999999."),
         ({"tags": "x"}, "“x” is not the id of a tag."),
