@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 from django.db.models import Model, QuerySet
+from django.http import Http404
 from drf_spectacular.contrib.knox_auth_token import KnoxTokenScheme
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
@@ -46,6 +47,12 @@ class ApiView(GenericAPIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         self.check_query(request)
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[Any, str]:
+        try:
+            return super().perform_content_negotiation(request, force)
+        except Http404:  # an unknown `?format=`, which is a parameter nobody reads
+            return super().perform_content_negotiation(request, force=True)
 
     def check_permissions(self, request: Request) -> None:
         method = str(request.method).lower()

@@ -16,7 +16,7 @@ class ApiTokenAuthentication(TokenAuthentication):
     """`Authorization: Token ...`, noting to the minute when the token was last used."""
 
     def authenticate_credentials(self, token: bytes) -> Any:
-        if not token.isascii():
+        if not token.isascii() or not token.isalnum():
             raise AuthenticationFailed("Invalid token.")
         return super().authenticate_credentials(token)
 

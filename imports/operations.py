@@ -248,7 +248,7 @@ def preview_batch(*, batch: ImportBatch, count: int = 20) -> list[PreviewRow]:
                 zip=row.zip,
                 owner_name=row.owner_name,
                 mailing=mailing,
-                tags=[labels[i] if i > 0 else names[-i - 1] for i in row.tag_ids],
+                tags=list(dict.fromkeys(labels[i] if i > 0 else names[-i - 1] for i in row.tag_ids)),
                 problem=row.problem,
             )
         )

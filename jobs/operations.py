@@ -137,7 +137,12 @@ def run_job(*, job_id: int) -> Job | None:
             return None
     except Exception as error:
         logger.exception("job %s failed", job.pk)
-        _end(job, Job.Status.FAILED, f"{type(error).__name__}: {error}")
+        _end(
+            job,
+            Job.Status.FAILED,
+            f"Something unforeseen went wrong ({type(error).__name__}); the server's log has the details under job "
+            f"{job.pk}. What had landed before is kept.",
+        )
     finally:
         _at_work.discard(job_id)
     ended = Job.objects.get(pk=job_id)

@@ -117,12 +117,15 @@ def heartbeat(job: Job) -> Iterator[None]:
     def beat() -> None:
         while not stop.wait(HEARTBEAT_SECONDS):
             # While a chunk holds the row its lock says as much as a beat would.
-            with contextlib.suppress(Exception), connection.cursor() as cursor:
-                cursor.execute(
-                    "UPDATE jobs_job SET heartbeat_at = %s WHERE attempt = %s AND status = 'running' AND id = "
-                    "(SELECT id FROM jobs_job WHERE id = %s FOR UPDATE SKIP LOCKED)",
-                    [timezone.now(), job.attempt, job.pk],
-                )
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute(
+                        "UPDATE jobs_job SET heartbeat_at = %s WHERE attempt = %s AND status = 'running' AND id = "
+                        "(SELECT id FROM jobs_job WHERE id = %s FOR UPDATE SKIP LOCKED)",
+                        [timezone.now(), job.attempt, job.pk],
+                    )
+            except Exception:
+                connection.close()  # the next beat makes a new one
         connections.close_all()
 
     thread = threading.Thread(target=beat, name=f"heartbeat-{job.pk}", daemon=True)

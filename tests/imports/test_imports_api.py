@@ -304,6 +304,20 @@ def test_a_broken_form_gets_400(api, body, boundary) -> None:
     assert nothing_was_kept()
 
 
+@pytest.mark.parametrize("body", [b"", b"garbage", b"--x\r\nContent-Disposition: form-data; name=file"])
+@pytest.mark.parametrize("boundary", ["; boundary=x", "", "; boundary=" + "x" * 300])
+def test_a_broken_form_in_a_session_gets_a_problem(analyst, body, boundary) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(analyst)
+    token = client.get("/imports/").cookies["csrftoken"].value
+    response = client.generic(
+        "POST", ROUTE, body, content_type=f"multipart/form-data{boundary}", headers={"X-CSRFToken": token}
+    )
+    assert response.status_code in {400, 415}
+    problem(response, response.status_code)
+    assert nothing_was_kept()
+
+
 @pytest.mark.parametrize("how", ["bare", "form"])
 def test_half_a_list_is_refused_when_the_connection_breaks(api, how) -> None:
     form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n' + CSV

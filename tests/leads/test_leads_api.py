@@ -123,11 +123,14 @@ def test_the_best_come_first_and_the_older_lead_among_equals(api) -> None:
     assert ids(pages(api, "/api/leads")) == [top.pk, first.pk, second.pk, low.pk]
 
 
-@pytest.mark.parametrize("sort", ["score", "-score", "created", "-created", "id", "-id"])
-@pytest.mark.parametrize("limit", [1, 7, 50, 137, 138])
+SORTS = ["score", "-score", "created", "-created", "id", "-id"]
+
+
+@pytest.mark.parametrize(
+    ("sort", "limit"),
+    [*((sort, limit) for sort in SORTS for limit in (7, 50, 137, 138)), ("score", 1), ("-created", 1)],
+)
 def test_paging_over_many_equal_leads_gives_each_exactly_once_in_order(api, sort, limit) -> None:
-    if limit == 1 and sort not in {"score", "-created"}:
-        pytest.skip("page by page is walked once for each kind of tie")
     make_equal_leads(60, score=0)
     make_equal_leads(70, score=5)
     make_equal_leads(5, score=9, at=NOW + dt.timedelta(microseconds=1))

@@ -1,0 +1,613 @@
+"""Everything that can die during a job, dying: workers, commands, PostgreSQL, the broker.
+
+Real processes on servers of their own. An import that was interrupted anywhere must end with the very rows of an
+import that was not.
+"""
+
+import contextlib
+import datetime as dt
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import psutil
+import psycopg
+import pytest
+from celery import Celery
+from django.conf import settings as django_settings
+from django.db import InterfaceError, OperationalError
+from django.utils import timezone
+
+from imports.sql import MERGE_LOCK
+from jobs import registry
+from jobs.models import STALE_AFTER, Job
+from jobs.operations import MAX_ATTEMPTS, abandoned_job_ids, cancel_job, run_job, start_job, sweep_jobs
+from jobs.runs import JobRun, is_dead_here, worker_identity
+from leadscore.embedded.client import ensure_servers, release
+from leadscore.embedded.layout import Layout, State
+from tests.conftest import NOW
+
+ROOT = Path(django_settings.BASE_DIR)
+KNOWN, NEW, AGAIN, NUMBERLESS = 11_000, 13_000, 1_000, 40
+ROWS = KNOWN + NEW + AGAIN + NUMBERLESS  # three chunks of reading, three of merging, two of scoring
+PATIENCE = 40.0
+NOBODY = "redis://127.0.0.1:1/0"
+STREETS = ("OAK ST", "ELM AVE", "PINE RD", "BIRCH LN", "CEDAR DR", "MAPLE CT", "ASPEN WAY", "WALNUT PL")
+
+
+def wait_until(is_so: Callable[[], Any]) -> Any:
+    """Poll until it answers with something true, and return that."""
+    give_up_at = time.monotonic() + PATIENCE
+    while not (found := is_so()):
+        assert time.monotonic() < give_up_at, "it did not happen in time"
+        time.sleep(0.01)
+    return found
+
+
+class Installation:
+    """One database with a broker and a data directory, and the processes that work on it."""
+
+    def __init__(self, database_url: str, redis_url: str, data_dir: Path) -> None:
+        self.database_url = database_url
+        self.redis_url = redis_url
+        self.environment = {
+            key: value for key, value in os.environ.items() if key not in {"LEADSCORE_EMBEDDED_FAST", "SECRET_KEY"}
+        } | {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "LEADSCORE_DATA_DIR": str(data_dir),
+            "DJANGO_SETTINGS_MODULE": "leadscore.settings",
+            "LOG_LEVEL": "WARNING",
+        }
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start Python in a process group of its own."""
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=self.environment | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if "celery" in arguments else None,
+            text=True,
+            start_new_session=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def start_worker(self) -> subprocess.Popen[str]:
+        worker = self.start(
+            *("-m", "celery", "--quiet", "--app", "leadscore", "worker", "--concurrency", "1"),
+            *("--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"),
+        )
+        Celery(broker=self.redis_url).send_task("jobs.sweep")
+        return worker
+
+    def start_import(self, file: Path) -> subprocess.Popen[str]:
+        return self.start("manage.py", "import_leads", str(file), "--tag", "Vacant", "--json")
+
+    def run(self, *arguments: str, **environment: str) -> str:
+        """Run Python to its end; what it printed."""
+        process = self.start(*arguments, **environment)
+        said, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, said
+        return said
+
+    def run_code(self, code: str, **environment: str) -> str:
+        return self.run("-c", f"import django; django.setup()\n{code}", **environment).strip()
+
+    def queue_import(self, file: Path, *, announce: bool, **environment: str) -> int:
+        """Upload a list as the pages do; the id of its job."""
+        return int(
+            self.run_code(
+                "from django.utils import timezone\n"
+                "from imports.operations import receive_file, start_import\n"
+                f"with open({str(file)!r}, 'rb') as content:\n"
+                f"    batch = receive_file(content=content, name={file.name!r}, at=timezone.now(), by=None,"
+                " tag_names=['Vacant'])\n"
+                f"print(start_import(batch=batch, at=timezone.now(), by=None, announce={announce}).pk)",
+                **environment,
+            )
+        )
+
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(self.database_url, autocommit=True, connect_timeout=5)
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        with self.connect() as connection:
+            return connection.execute(statement).fetchall()  # type: ignore[arg-type]
+
+    def wait_for_job(self, condition: str) -> int:
+        """Until the newest import meets an SQL condition; its job's id."""
+        statement = (
+            f"SELECT id FROM jobs_job WHERE kind = 'import' AND id = (SELECT max(id) FROM jobs_job) AND {condition}"
+        )
+        with self.connect() as connection:
+            found = wait_until(lambda: connection.execute(statement).fetchone())  # type: ignore[call-overload]
+        return int(found[0])
+
+    def landed(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All that an import leaves behind, without ids and moments of the run."""
+        return {
+            "leads": self.rows(
+                "SELECT address_key, parcel_number, owner_name, score, rescore_at, text FROM leads_lead lead "
+                "JOIN leads_leadsearch search ON search.lead_id = lead.id ORDER BY 1"
+            ),
+            "tags": self.rows(
+                "SELECT address_key, tag_id, assigned_at, expiration_at, is_expired, removed_at FROM tags_leadtag "
+                "JOIN leads_lead lead ON lead.id = lead_id ORDER BY 1, 2"
+            ),
+            "rows": self.rows(
+                "SELECT batch_id, line, outcome, reason, tag_ids, before::text, extra::text, address_key "
+                "FROM imports_importrow LEFT JOIN leads_lead lead ON lead.id = lead_id ORDER BY 1, 2"
+            ),
+            "batch": self.rows(
+                "SELECT batch.status, rows, created, updated, unchanged, rejected, blank, job.status, job.error "
+                "FROM imports_importbatch batch JOIN jobs_job job ON job.id = job_id ORDER BY batch.id"
+            ),
+            "staging": self.rows("SELECT tablename FROM pg_tables WHERE tablename LIKE 'import!_%' ESCAPE '!'"),
+        }
+
+    @contextlib.contextmanager
+    def stalled(self, statement: str) -> Iterator[None]:
+        """Hold a lock that the import wants too, until it waits for it."""
+        waiting = (
+            "SELECT count(*) FROM pg_locks WHERE NOT granted "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        with psycopg.connect(self.database_url) as holder, self.connect() as observer:
+            holder.execute(statement)  # type: ignore[call-overload]
+            wait_until(lambda: observer.execute(waiting).fetchone() == (1,))
+            yield
+
+    def end(self) -> None:
+        for process in self.processes:
+            kill(process)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """kill -9 of the process and all its children."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Installation]:
+    """Throw-away servers; their database holds the schema and the first list."""
+    folder = Path(tempfile.mkdtemp(prefix="leadscore-faults-")).resolve()
+    folder.chmod(0o711)
+    endpoints = ensure_servers(folder / "data", fast=True)
+    installation = Installation(endpoints.database_url, endpoints.redis_url, folder / "data")
+    try:
+        installation.run("manage.py", "migrate", "--verbosity=0")
+        first = folder / "first.csv"
+        first.write_text("Address,ZIP,Owner\n" + "".join(f"{address(n)},07030,\n" for n in range(KNOWN)))
+        report = json.loads(installation.run("manage.py", "import_leads", str(first), "--json"))
+        assert report["created"] == KNOWN
+        yield installation
+    finally:
+        installation.end()
+        release(folder / "data")
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def installation(servers: Installation, tmp_path: Path) -> Iterator[Installation]:
+    """A database of one's own with 11,000 known properties."""
+    yield from clone(servers, tmp_path)
+
+
+def clone(servers: Installation, data_dir: Path) -> Iterator[Installation]:
+    name = f"faults_{time.monotonic_ns()}"
+    base, _, template = servers.database_url.rpartition("/")
+    with psycopg.connect(f"{base}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")  # type: ignore[call-overload]
+    installation = Installation(f"{base}/{name}", servers.redis_url, data_dir)
+    yield installation
+    installation.end()
+    with psycopg.connect(f"{base}/postgres", autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[call-overload]
+
+
+def address(number: int) -> str:
+    return f"{number // len(STREETS) + 1} {STREETS[number % len(STREETS)]}"
+
+
+@pytest.fixture(scope="module")
+def second_list(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Known properties with news, new ones, repeated ones whose later rows fill blanks, and rows to reject."""
+    date = timezone.now().date() - dt.timedelta(days=10)  # no step or expiration lies near
+    lines = [f"{address(n)},07030,OWNER {n},{date},Probate" for n in range(KNOWN + NEW)]
+    lines.sort(key=lambda line: line[2:9])  # old and new in turn
+    lines += [f"{address(n * 7)},07030,LATER,{date},Divorce" for n in range(AGAIN)]
+    lines[5000:5000] = [f"Nowhere St,07030,NOBODY {n},{date}," for n in range(NUMBERLESS)]
+    file = tmp_path_factory.mktemp("lists") / "second.csv"
+    file.write_text("Address,ZIP,Owner,List Date,Tags\n" + "\n".join(lines) + "\n")
+    return file
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    servers: Installation, second_list: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Any]]:
+    """What the second list leaves when nothing goes wrong, done by the one of two processes that was first."""
+    for installation in clone(servers, tmp_path_factory.mktemp("undisturbed")):
+        job_id = installation.queue_import(second_list, announce=False)
+        code = (
+            "import django; django.setup()\n"
+            "from jobs.operations import run_job\n"
+            "print('ready', flush=True); input()\n"
+            f"job = run_job(job_id={job_id})\n"
+            "print(job and (job.status, job.attempt))\n"
+        )
+        rivals = [installation.start("-c", code) for _ in range(2)]
+        for rival in rivals:
+            assert rival.stdout is not None
+            assert rival.stdout.readline() == "ready\n"
+        for rival in rivals:
+            assert rival.stdin is not None
+            rival.stdin.write("\n")
+            rival.stdin.flush()
+        said = sorted(rival.communicate(timeout=PATIENCE)[0].strip() for rival in rivals)
+        verified = json.loads(installation.run("manage.py", "recalculate_scores", "--verify", "--json"))
+        yield installation.landed() | {"said": said, "verified": verified}
+
+
+READING = "stage = 'Reading rows' AND done > 0"
+MERGING = "cursor->>'stage' = 'merge' AND (cursor->>'line')::int > 0"
+SCORING = "cursor->>'stage' = 'score'"
+HOLD_MERGE = f"SELECT pg_advisory_xact_lock({MERGE_LOCK})"
+
+
+def assert_same(landed: dict[str, Any], undisturbed: dict[str, Any]) -> None:
+    for what, rows in landed.items():
+        expected = undisturbed[what]
+        different = [pair for pair in zip(rows, expected, strict=False) if pair[0] != pair[1]]
+        assert (len(rows), different[:3]) == (len(expected), []), what
+
+
+@pytest.mark.slow
+def test_two_processes_at_one_job_and_exactly_one_works(undisturbed: dict[str, Any]) -> None:
+    assert undisturbed["said"] == ["('succeeded', 1)", "None"]
+    assert undisturbed["batch"][-1] == (
+        "succeeded", ROWS, NEW, KNOWN, AGAIN, NUMBERLESS, 0, "succeeded", "",
+    )  # fmt: skip
+    assert undisturbed["staging"] == []
+    assert undisturbed["verified"] == {
+        "leads": KNOWN + NEW, "differences": 0, "due": 0, "newer": 0, "pending": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_worker_killed_reading_merging_and_scoring(
+    installation: Installation, second_list: Path, undisturbed: dict[str, Any]
+) -> None:
+    # The broker is down at the upload: nothing raises, the job waits for the sweep.
+    job_id = installation.queue_import(second_list, announce=True, REDIS_URL=NOBODY)
+    assert installation.rows(f"SELECT status, announced_at FROM jobs_job WHERE id = {job_id}") == [("queued", None)]
+
+    worker = installation.start_worker()
+    batch_id = installation.rows("SELECT max(id) FROM imports_importbatch")[0][0]
+    installation.wait_for_job(READING)
+    with installation.stalled(f"LOCK TABLE import_staged_{batch_id} IN ACCESS EXCLUSIVE MODE"):
+        kill(worker)
+    worker = installation.start_worker()
+    installation.wait_for_job(f"attempt = 2 AND {MERGING}")
+    with installation.stalled(HOLD_MERGE):
+        kill(worker)
+    worker = installation.start_worker()
+    installation.wait_for_job(f"attempt = 3 AND {SCORING}")
+    kill(worker)
+    assert installation.rows(f"SELECT status, attempt FROM jobs_job WHERE id = {job_id}") == [("running", 3)]
+    assert installation.rows("SELECT count(*) > 0 FROM leads_lead WHERE rescore_at <= now()") == [(True,)]
+    installation.start_worker()
+    installation.wait_for_job("status = 'succeeded' AND attempt = 4")
+    assert_same(installation.landed(), undisturbed)
+
+
+@pytest.mark.slow
+def test_a_killed_command_is_finished_by_the_next(
+    installation: Installation, second_list: Path, undisturbed: dict[str, Any]
+) -> None:
+    command = installation.start_import(second_list)
+    installation.wait_for_job(MERGING)
+    with installation.stalled(HOLD_MERGE):
+        kill(command)
+    done = json.loads(installation.run("manage.py", "recalculate_scores", "--json"))
+    assert (done["leads"], done["changed"]) == (KNOWN + NEW, 0)
+    assert_same(installation.landed(), undisturbed)
+
+
+@pytest.mark.slow
+def test_postgresql_crashes_while_reading_and_while_merging(
+    servers: Installation, installation: Installation, second_list: Path, undisturbed: dict[str, Any]
+) -> None:
+    """Its unlogged staging is emptied; what was merged stays, and the rest is read again."""
+    command = installation.start_import(second_list)
+    installation.wait_for_job(READING)
+    batch_id = installation.rows("SELECT max(id) FROM imports_importbatch")[0][0]
+    lock_staging = f"LOCK TABLE import_staged_{batch_id} IN ACCESS EXCLUSIVE MODE"
+    # Our own connections end with the server.
+    with contextlib.suppress(psycopg.OperationalError), installation.stalled(lock_staging):
+        crash_postgresql(servers)
+    wait_until(lambda: answers(installation))
+    installation.wait_for_job(MERGING)
+    with contextlib.suppress(psycopg.OperationalError), installation.stalled(HOLD_MERGE):
+        crash_postgresql(servers)
+    wait_until(lambda: answers(installation))
+    assert installation.rows("SELECT count(*) > 0 FROM imports_importrow WHERE batch_id = 2") == [(True,)]
+    said, _ = command.communicate(timeout=PATIENCE)
+    assert command.returncode == 0, said
+    report = json.loads(said)
+    assert (report["created"], report["updated"], report["unchanged"]) == (NEW, KNOWN, AGAIN)
+    assert_same(installation.landed(), undisturbed)
+
+
+def crash_postgresql(servers: Installation) -> None:
+    """As `pg_ctl stop -m immediate`; the keeper starts it again on the same port."""
+    state = State.read(Layout(Path(servers.environment["LEADSCORE_DATA_DIR"])))
+    assert state is not None
+    (postmaster,) = (
+        child for child in psutil.Process(state.keeper_pid).children() if Path(child.cmdline()[0]).name == "postgres"
+    )
+    postmaster.send_signal(signal.SIGQUIT)
+    postmaster.wait(timeout=10)
+
+
+def answers(installation: Installation) -> bool:
+    try:
+        return installation.rows("SELECT true") == [(True,)]
+    except psycopg.OperationalError:
+        return False
+
+
+@pytest.mark.slow
+def test_a_cancelled_import_stops_at_the_next_chunk_and_says_what_landed(
+    installation: Installation, second_list: Path
+) -> None:
+    command = installation.start_import(second_list)
+    job_id = installation.wait_for_job(MERGING)
+    with installation.connect() as connection:  # as cancel_job does; waits for the chunk under way
+        connection.execute("UPDATE jobs_job SET is_cancel_requested = true WHERE id = %s", [job_id])
+    said, _ = command.communicate(timeout=PATIENCE)
+    landed = installation.rows("SELECT count(*), count(lead_id) FROM imports_importrow WHERE batch_id = 2")[0]
+    assert 0 < landed[0] < ROWS
+    assert command.returncode == 1
+    assert json.loads(said) == {
+        "error": f"The import is cancelled: it was stopped. {landed[1]:,} of {ROWS:,} rows had landed before."
+    }
+    batch = installation.rows(
+        "SELECT batch.status, created + updated + unchanged + rejected, job.status, job.finished_at IS NOT NULL "
+        "FROM imports_importbatch batch JOIN jobs_job job ON job.id = job_id WHERE batch.id = 2"
+    )
+    assert batch == [("started", landed[0], "cancelled", True)]
+    # What landed is scored as soon as anybody sweeps, and the next import takes the staging tables away.
+    swept = installation.run_code(
+        "from django.utils import timezone\n"
+        "from scoring.operations import sweep\n"
+        "from scoring.queries import verify_scores\n"
+        "sweep(at=timezone.now())\n"
+        "print(verify_scores(at=timezone.now()))"
+    )
+    assert swept == str(
+        {"leads": len(installation.landed()["leads"]), "differences": 0, "due": 0, "newer": 0, "pending": 0}
+    )
+
+
+@pytest.mark.slow
+def test_a_chunk_longer_than_the_heartbeat_is_not_taken_for_death(installation: Installation) -> None:
+    job_id = installation.run_code(
+        "from django.utils import timezone\n"
+        "from scoring.operations import start_recalculation\n"
+        "print(start_recalculation(at=timezone.now(), by=None, announce=False).pk)"
+    )
+    with psycopg.connect(installation.database_url) as worker:
+        worker.execute(
+            "UPDATE jobs_job SET status = 'running', worker = 'elsewhere:1:1.00', attempt = 1, "
+            "heartbeat_at = now() - interval '10 minutes' WHERE id = %s",
+            [job_id],
+        )
+        worker.commit()
+        worker.execute("UPDATE jobs_job SET chunk = chunk + 1 WHERE id = %s", [job_id])  # it is at work
+        code = f"from jobs.operations import run_job\nprint(run_job(job_id={job_id}))"
+        assert installation.run_code(code) == "None"
+        worker.rollback()  # its host lost power
+    assert installation.run_code(code).endswith("(succeeded)")
+
+
+# Claims, one at a time ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Kind "test": two chunks; the list holds the attempt of each that ran."""
+    chunks: list[int] = []
+
+    def handler(run: JobRun) -> dict[str, Any]:
+        for _ in range(2):
+            with run.chunk():
+                chunks.append(run.job.attempt)
+                run.done += 1
+        return {"chunks": run.done}
+
+    monkeypatch.setitem(registry._handlers, "test", handler)
+    return chunks
+
+
+def make_job(**fields: Any) -> Job:
+    job = start_job(kind="test", title="Test", at=NOW, announce=False)
+    Job.objects.filter(pk=job.pk).update(**fields)
+    return job
+
+
+def running(worker: str, *, silent: dt.timedelta = dt.timedelta(0), **fields: Any) -> Job:
+    return make_job(status="running", worker=worker, attempt=1, heartbeat_at=timezone.now() - silent, **fields)
+
+
+def dead_worker() -> str:
+    """Identity of a process of this host that has ended."""
+    code = "from jobs.runs import worker_identity; print(worker_identity())"
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "leadscore.settings"}
+    setup = f"import django; django.setup(); {code}"
+    done = subprocess.run([sys.executable, "-c", setup], cwd=ROOT, env=environment, capture_output=True, check=True)
+    return done.stdout.decode().strip()
+
+
+@pytest.mark.django_db
+def test_a_worker_that_died_on_this_host_is_seen_at_once(counted: list[int]) -> None:
+    worker = dead_worker()
+    assert worker.startswith(f"{socket.gethostname()}:")
+    assert is_dead_here(worker)
+    assert not is_dead_here(worker_identity())
+    job = running(worker)
+    assert abandoned_job_ids() == [job.pk]
+    ended = run_job(job_id=job.pk)
+    assert ended is not None
+    assert (ended.status, ended.attempt, counted) == ("succeeded", 2, [2, 2])
+
+
+@pytest.mark.django_db
+def test_a_worker_elsewhere_is_dead_when_it_has_been_silent(counted: list[int]) -> None:
+    job = running("elsewhere:1:1.00", silent=STALE_AFTER - dt.timedelta(seconds=10))
+    assert (abandoned_job_ids(), run_job(job_id=job.pk), counted) == ([], None, [])
+    Job.objects.filter(pk=job.pk).update(heartbeat_at=timezone.now() - STALE_AFTER - dt.timedelta(seconds=1))
+    assert abandoned_job_ids() == [job.pk]
+    ended = run_job(job_id=job.pk)
+    assert ended is not None
+    assert (ended.status, counted) == ("succeeded", [2, 2])
+
+
+@pytest.mark.django_db
+def test_a_process_takes_up_again_what_it_was_interrupted_at(counted: list[int]) -> None:
+    job = running(worker_identity(), error="Interrupted: the server closed the connection")
+    ended = run_job(job_id=job.pk)
+    assert ended is not None
+    assert (ended.status, ended.error, counted) == ("succeeded", "", [2, 2])
+
+
+@pytest.mark.django_db
+def test_an_attempt_that_was_overtaken_writes_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    def handler(run: JobRun) -> dict[str, Any]:
+        with run.chunk():
+            run.done = 1
+        Job.objects.filter(pk=run.job.pk).update(attempt=run.job.attempt + 1)  # another process claims it
+        with run.chunk():
+            run.done = 2
+        raise AssertionError("unreachable")
+
+    monkeypatch.setitem(registry._handlers, "test", handler)
+    job = make_job()
+    ended = run_job(job_id=job.pk)
+    assert ended is not None
+    assert (ended.status, ended.done, ended.attempt) == ("running", 1, 2)
+
+
+@pytest.mark.django_db
+def test_cancelling_stops_before_the_next_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def handler(run: JobRun) -> dict[str, Any]:
+        with run.chunk():
+            run.done = 1
+        assert cancel_job(job_id=run.job.pk)
+        with run.chunk():
+            run.done = 2
+        raise AssertionError("unreachable")
+
+    monkeypatch.setitem(registry._handlers, "test", handler)
+    job = make_job()
+    ended = run_job(job_id=job.pk)
+    assert ended is not None
+    assert (ended.status, ended.done, ended.finished_at is not None) == ("cancelled", 1, True)
+    assert not cancel_job(job_id=job.pk)
+    assert run_job(job_id=job.pk) is None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "error", [OperationalError, InterfaceError, psycopg.errors.AdminShutdown, psycopg.InterfaceError]
+)
+def test_a_lost_connection_is_no_failure(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    """A COPY raises psycopg's errors, everything else Django's."""
+
+    def handler(run: JobRun) -> dict[str, Any]:
+        raise error("terminating connection")
+
+    monkeypatch.setitem(registry._handlers, "test", handler)
+    monkeypatch.setattr("jobs.operations.connection", Mock())  # this test's own connection stays
+    job = make_job(announced_at=NOW)
+    ended = run_job(job_id=job.pk)
+    assert ended is not None
+    assert (ended.status, ended.announced_at, ended.finished_at) == ("queued", None, None)
+    assert ended.error == f"{error.__name__}: terminating connection"
+
+
+@pytest.mark.django_db
+def test_a_job_whose_worker_dies_each_time_is_given_up(counted: list[int]) -> None:
+    job = running("elsewhere:1:1.00", silent=2 * STALE_AFTER)
+    Job.objects.filter(pk=job.pk).update(attempt=MAX_ATTEMPTS)
+    ended = run_job(job_id=job.pk)
+    assert ended is not None
+    assert (ended.status, counted) == ("failed", [])
+    assert ended.error == f"Given up after {MAX_ATTEMPTS} attempts: the worker died each time."
+    assert ended.finished_at is not None
+    assert abandoned_job_ids() == []
+
+
+@pytest.mark.django_db
+def test_a_job_given_up_tells_its_last_interruption(counted: list[int]) -> None:
+    job = make_job(attempt=MAX_ATTEMPTS, error="OperationalError: No space left on device")
+    ended = run_job(job_id=job.pk)
+    assert ended is not None
+    assert ended.error == f"Given up after {MAX_ATTEMPTS} attempts: OperationalError: No space left on device"
+
+
+@pytest.mark.django_db
+def test_one_key_is_one_flight_at_a_time(counted: list[int]) -> None:
+    def start(key: str | None) -> int:
+        return start_job(kind="test", key=key, title="Test", at=NOW, announce=False).pk
+
+    first = start("a")
+    assert start("a") == first
+    assert len({first, start("b"), start(None), start(None)}) == 4  # without a key there is nothing to share
+    run_job(job_id=first)
+    assert start("a") != first
+
+
+@pytest.mark.django_db
+def test_the_sweep_announces_what_waits_and_not_twice_in_a_row(
+    counted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr("jobs.tasks.run.delay", sent.append)
+    waiting, alive = make_job(), running("elsewhere:1:1.00")
+    lost = running("elsewhere:1:1.00", silent=2 * STALE_AFTER)
+    assert sweep_jobs() == 2
+    assert sent == [waiting.pk, lost.pk]
+    assert alive.pk not in sent
+    assert sweep_jobs() == 1  # a worker has a minute to take what was announced; a dead one's job cannot wait
+    assert sent == [waiting.pk, lost.pk, lost.pk]
+
+
+@pytest.mark.django_db
+def test_with_the_broker_down_the_job_waits(
+    counted: list[int], monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    def refuse(job_id: int) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("jobs.tasks.run.delay", refuse)
+    with django_capture_on_commit_callbacks(execute=True):
+        job = start_job(kind="test", title="Test", at=NOW)
+    job.refresh_from_db()
+    assert (job.status, job.announced_at) == ("queued", None)
