@@ -27,7 +27,6 @@ from imports.rows import Defaults, RowCleaner, default_place
 from jobs.models import Job
 from jobs.operations import start_job
 from jobs.runs import JobRefused, JobRun
-from scoring import sql as scores
 from tags.models import Tag, fold_name
 from tags.operations import create_unreviewed_tag, find_tag_ids
 
@@ -35,7 +34,6 @@ logger = logging.getLogger(__name__)
 IMPORT = "import"
 STAGE_ROWS = 10_000
 MERGE_ROWS = 10_000
-SCORE_LEADS = 10_000
 SAMPLE_ROWS = 200
 MAX_NEW_TAGS = 200
 
@@ -308,18 +306,25 @@ class _TagFinder:
 
 
 def run_import(run: JobRun) -> dict[str, Any]:
-    """Stage, resolve keys, merge range by range, score. Killed anywhere, it goes on after the last chunk."""
+    """Stage, resolve keys, merge and score range by range. Killed anywhere, it goes on where it was."""
     batch = ImportBatch.objects.get(pk=run.job.params["batch"])
-    is_merging = run.cursor.get("stage") in {"merge", "score"}
-    if not is_merging or (run.cursor["stage"] == "merge" and sql.count_staged(batch.pk) != batch.staged):
+    # A crash of PostgreSQL empties unlogged tables.
+    if run.cursor.get("stage") != "merge" or sql.count_keyed(batch.pk) != batch.staged:
         _stage(run, batch)
         batch.refresh_from_db()
-    if run.cursor["stage"] == "merge":
-        _merge(run, batch)
-    _score(run, batch)
+    run.do_ranges()
     result = _finish(run, batch)
     stored_path(batch).unlink(missing_ok=True)
     return result
+
+
+def merge_range(job: Job, after: int, upto: int) -> dict[str, int]:
+    """The keys whose first line lies in (after, upto] become leads with tags, evidence and score; counts by outcome."""
+    batch = ImportBatch.objects.get(job=job)
+    counts = sql.merge_range(batch.pk, after=after, last=upto, at=job.as_of, on_duplicate=batch.on_duplicate)
+    # Last, and held for the commit alone: other ranges write to this row too.
+    ImportBatch.objects.filter(pk=batch.pk).update(**{name: F(name) + count for name, count in counts.items()})
+    return counts | {"done": sum(counts.values())}
 
 
 def _stage(run: JobRun, batch: ImportBatch) -> None:
@@ -330,12 +335,11 @@ def _stage(run: JobRun, batch: ImportBatch) -> None:
     layout = Layout.from_dict(batch.layout)
     finder = _TagFinder(batch, run.job.created_by)
     cleaner = _cleaner(batch, layout, finder)
-    merged_upto = run.cursor.get("line", 0)
     with run.chunk():
         sql.drop_orphans(ImportBatch.objects.filter(job__status__in=Job.LIVE).values_list("pk", flat=True))
         sql.make_staging(batch.pk)
-        run.stage, run.done, run.total = "Reading rows", 0, 3 * _estimate_rows(path, layout)
-        run.cursor = {"stage": "read", "line": merged_upto}
+        run.stage, run.done, run.total = "Reading rows", 0, 2 * _estimate_rows(path, layout)
+        run.cursor = {"stage": "read"}
     raws = read_rows(path, layout)
     staged = blank = 0
     while rows := list(islice(raws, STAGE_ROWS)):
@@ -345,15 +349,19 @@ def _stage(run: JobRun, batch: ImportBatch) -> None:
             sql.copy_rows(batch.pk, [cleaner.clean(raw) for raw in filled])
             staged, blank = staged + len(filled), blank + len(rows) - len(filled)
             run.done = staged + blank
-            run.total = max(run.total, 3 * run.done)
+            run.total = max(run.total, 2 * run.done)
     with run.chunk():
         run.stage = "Matching properties"
     with run.chunk():
-        sql.resolve_keys(batch.pk)
+        sql.resolve_keys(batch.pk, is_resumed=run.job.ranges.exists())
+        bounds = sql.range_bounds(batch.pk, rows=MERGE_ROWS)
         new_tags = sorted({*batch.new_tag_ids, *finder.made})
-        ImportBatch.objects.filter(pk=batch.pk).update(staged=staged, rows=staged, blank=blank, new_tag_ids=new_tags)
-        run.stage, run.done, run.total = "Merging rows", staged, 3 * staged
-        run.cursor = {"stage": "merge", "line": merged_upto}
+        ImportBatch.objects.filter(pk=batch.pk).update(
+            staged=sql.count_keyed(batch.pk), rows=staged, blank=blank, new_tag_ids=new_tags
+        )
+        run.stage, run.done, run.total = "Merging and scoring", staged, 2 * staged
+        run.cursor = {"stage": "merge"}
+        run.plan_ranges(bounds)
 
 
 def _estimate_rows(path: Path, layout: Layout) -> int:
@@ -363,35 +371,6 @@ def _estimate_rows(path: Path, layout: Layout) -> int:
         while block := file.read(1 << 22):
             lines += block.count(b"\n") or block.count(b"\r")
     return max(lines, 1)
-
-
-def _merge(run: JobRun, batch: ImportBatch) -> None:
-    while (last := sql.next_line(batch.pk, after=run.cursor["line"], rows=MERGE_ROWS)) is not None:
-        with run.chunk():
-            counts = sql.merge_range(
-                batch.pk,
-                after=run.cursor["line"],
-                last=last,
-                at=run.as_of,
-                on_duplicate=batch.on_duplicate,
-            )
-            ImportBatch.objects.filter(pk=batch.pk).update(
-                **{outcome: F(outcome) + count for outcome, count in counts.items()}
-            )
-            run.done = min(run.done + sum(counts.values()), 2 * batch.staged)
-            run.cursor = {"stage": "merge", "line": last}
-    with run.chunk():
-        run.stage, run.cursor = "Scoring leads", {"stage": "score", "line": run.cursor["line"]}
-
-
-def _score(run: JobRun, batch: ImportBatch) -> None:
-    due = scores.count_due(at=run.as_of)
-    left = run.total - run.done
-    scored, start = 0, run.done
-    while ids := scores.due_ids(at=run.as_of, limit=SCORE_LEADS):
-        with run.chunk():
-            scored += scores.score_leads(lead_ids=ids, at=run.as_of).leads
-            run.done = start + min(left, left * scored // max(due, 1))
 
 
 def _finish(run: JobRun, batch: ImportBatch) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from django.db import connection
 from psycopg import sql
 
 from imports.rows import COLUMNS, CleanRow
+from jobs.ranges import RangeCollided
 from leads.models import Lead
-from scoring.sql import totals
+from scoring.sql import score_leads, totals
 
 # Field of a Lead -> the field it belongs to: a co-owner of another owner, or the city of another mailing address,
 # must not fill a blank.
@@ -48,7 +49,6 @@ _TYPES = {
     "asserted_at": "timestamptz",
     "extra": "jsonb",
 }
-MERGE_LOCK = 7_201_101  # one merge at a time over all imports: two files may bring the same new property
 
 
 def _staged(batch_id: int) -> sql.Identifier:
@@ -81,8 +81,8 @@ def drop_staging(batch_id: int) -> None:
     _run("DROP TABLE IF EXISTS {keyed}", batch_id)
 
 
-def count_staged(batch_id: int) -> int:
-    """Rows in the staging table; -1 when it is gone."""
+def count_keyed(batch_id: int) -> int:
+    """Rows that wait for their merge or have had it; -1 when the table is gone."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass(%s)", [f"import_keyed_{int(batch_id)}"])
         if cursor.fetchone()[0] is None:
@@ -104,8 +104,10 @@ def copy_rows(batch_id: int, rows: Iterable[CleanRow]) -> None:
             copy.write_row((*as_copied(row), tags, asserted_at, row.extra))
 
 
-def resolve_keys(batch_id: int) -> None:
+def resolve_keys(batch_id: int, *, is_resumed: bool = False) -> None:
     """Effect: import_keyed_ID, each row with the `key` of the lead it lands on and that key's first line.
+
+    Rows that an earlier attempt has merged (`is_resumed`) stay out.
 
     A row without ZIP takes the one ZIP that leads or this file know for its line, unit, city and state. A row with
     ZIP may meet the lead that an earlier list left without one; `new_key` is then the better key. Parcels tell
@@ -115,7 +117,7 @@ def resolve_keys(batch_id: int) -> None:
     _run("ANALYZE {staged} (key_stem, place, city, state, zip, parcel_number)", batch_id)
     if _run("SELECT EXISTS (SELECT 1 FROM {staged} WHERE zip = '' AND city <> '' AND state <> '')", batch_id)[0][0]:
         _run(_TAKE_KNOWN_ZIP, batch_id)
-    _run(_LAND, batch_id)
+    _run(_LAND, batch_id, {"batch": batch_id}, left=_NOT_MERGED if is_resumed else sql.SQL(""))
     _run("CREATE INDEX ON {keyed} (first_line)", batch_id)
     _run("ANALYZE {keyed} (first_line, line, group_size, problem)", batch_id)
 
@@ -182,10 +184,16 @@ _LAND = """
     SELECT landing.*,
            CASE WHEN starts_with(key, old_base) THEN base || substr(key, length(old_base) + 1) ELSE key END AS new_key,
            min(line) OVER same AS first_line, count(*) OVER same AS group_size
-    FROM landing
+    FROM landing {left}
     WINDOW same AS (PARTITION BY coalesce(key, 'line ' || line))
     ORDER BY first_line, line
 """
+
+
+_NOT_MERGED = sql.SQL(
+    "WHERE NOT EXISTS (SELECT 1 FROM imports_importrow merged "
+    "WHERE merged.batch_id = %(batch)s AND merged.line = landing.line)"
+)
 
 
 def drop_orphans(live_batch_ids: Iterable[int]) -> None:
@@ -198,15 +206,16 @@ def drop_orphans(live_batch_ids: Iterable[int]) -> None:
         drop_staging(batch_id)
 
 
-def next_line(batch_id: int, *, after: int, rows: int) -> int | None:
-    """Last first-line of the next range of about `rows` rows; None when none is left. Index: keyed (first_line)."""
+def range_bounds(batch_id: int, *, rows: int) -> list[tuple[int, int]]:
+    """Ranges (after, upto] of first lines, each of about `rows` rows; all rows of one key lie in one of them."""
     found = _run(
-        "SELECT max(first_line) FROM (SELECT first_line FROM {keyed} WHERE first_line > %(after)s "
-        "ORDER BY first_line LIMIT %(rows)s) slice",
+        "SELECT max(first_line) FROM (SELECT first_line, (row_number() OVER (ORDER BY first_line) - 1) / %(rows)s "
+        "AS slot FROM {keyed}) numbered GROUP BY slot ORDER BY 1",
         batch_id,
-        {"after": after, "rows": rows},
+        {"rows": rows},
     )
-    return None if found[0][0] is None else int(found[0][0])
+    uptos = list(dict.fromkeys(int(upto) for (upto,) in found))
+    return list(zip([0, *uptos], uptos, strict=False))
 
 
 def _fold(name: str, order: str) -> str:
@@ -269,7 +278,7 @@ def _chunk_sql(on_duplicate: str) -> str:
         folded AS ({_folded_sql(on_duplicate)}),
         merged AS (
             SELECT f.first_line, f.key, f.new_key, f.address, f.is_address_parsed, f.is_place_unknown,
-                   lead.id AS old_id, {merged}, {old}
+                   lead.id AS old_id, lead.xmin AS old_xmin, {merged}, {old}
             FROM folded f LEFT JOIN leads_lead lead ON lead.address_key = f.key
             ORDER BY f.first_line
         )
@@ -345,7 +354,8 @@ _UPDATE_LEADS = f"""
                              ELSE least(coalesce(lead.rescore_cause, %(cause)s), %(cause)s) END,
         score_revision = lead.score_revision + (chunk.before_tags IS NOT NULL)::int
     FROM import_chunk chunk
-    WHERE lead.id = chunk.old_id AND (chunk.is_changed OR chunk.before_tags IS NOT NULL)
+    WHERE lead.id = chunk.old_id AND lead.xmin = chunk.old_xmin AND (chunk.is_changed OR chunk.before_tags IS NOT NULL)
+    RETURNING lead.id, chunk.before_tags IS NOT NULL
 """
 
 _INDEX_TEXT = """
@@ -385,19 +395,29 @@ _NEW_TOTALS = totals(sql.SQL("lt.lead_id IN (SELECT lead_id FROM import_chunk WH
 
 
 def merge_range(batch_id: int, *, after: int, last: int, at: dt.datetime, on_duplicate: str) -> dict[str, int]:
-    """Effect: the keys whose first line lies in (after, last] become leads, tags and evidence; counts by outcome.
+    """Effect: the keys whose first line lies in (after, last] become scored leads with evidence; counts by outcome.
 
-    New leads come with their score; those whose tags or clocks changed are due. Run it in one transaction.
+    Run it in one transaction. RangeCollided: a lead was written by somebody else since this read it.
     Index: keyed (first_line), lead_unique_address_key, leadtag_unique.
     """
     params = {"batch": batch_id, "after": after, "last": last, "at": at, "cause": int(Lead.Cause.IMPORT)}
     order = sql.SQL("DESC" if on_duplicate == "overwrite" else "ASC")
-    _run("SELECT pg_advisory_xact_lock(%(lock)s)", batch_id, {"lock": MERGE_LOCK})
     _run(_chunk_sql(on_duplicate), batch_id, params)
     _run(_ASSERT_TAGS, batch_id, params, order=order)
     _run(_INSERT_LEADS, batch_id, params, totals=_NEW_TOTALS)
-    _run(_UPDATE_LEADS, batch_id, params)
+    changed = _run(
+        "SELECT count(*) FROM import_chunk WHERE old_id IS NOT NULL AND (is_changed OR before_tags IS NOT NULL)",
+        batch_id,
+    )[0][0]
+    updated = _run(_UPDATE_LEADS, batch_id, params)
+    if len(updated) != changed:
+        raise RangeCollided(f"{changed - len(updated)} leads were written meanwhile")
     _run(_INDEX_TEXT, batch_id, params)
     counts = dict(_run(_RECORD_ROWS, batch_id, params))
     _run("DROP TABLE import_chunk", batch_id)
+    if due := sorted(lead_id for lead_id, is_due in updated if is_due):
+        score_leads(lead_ids=due, at=at)
+    # The checks that a commit would make, made before what follows takes a lock that all ranges want.
+    _run("SET CONSTRAINTS ALL IMMEDIATE", batch_id)
+    _run("SET CONSTRAINTS ALL DEFERRED", batch_id)
     return counts

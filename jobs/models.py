@@ -97,3 +97,22 @@ class Job(models.Model):
         if self.status == self.Status.SUCCEEDED:
             return 100
         return min(99, self.done * 100 // self.total) if self.total else 0
+
+
+class JobRange(models.Model):
+    """A slice (after, upto] of a job's work: one transaction of any worker, whose lock on this row is the claim."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="ranges")
+    after = models.BigIntegerField()
+    upto = models.BigIntegerField()
+    done = models.PositiveBigIntegerField(default=0, help_text="What it adds to the job's bar.")
+    counts = models.JSONField(null=True, blank=True, help_text="What it brought; null until it is done.")
+    worker = models.CharField(max_length=120, blank=True, help_text="host:pid:start of the process that did it.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(after__lt=models.F("upto")), name="jobrange_not_empty"),
+        ]
+
+    def __str__(self) -> str:
+        return f"({self.after}, {self.upto}]"

@@ -13,9 +13,11 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from accounts.models import User
+from jobs.identity import is_dead_here, worker_identity
 from jobs.models import STALE_AFTER, Job
+from jobs.ranges import Invite, with_threads
 from jobs.registry import handler_for
-from jobs.runs import JobLost, JobRefused, JobRun, heartbeat, is_dead_here, worker_identity
+from jobs.runs import JobLost, JobRefused, JobRun, heartbeat
 
 logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 10
@@ -102,8 +104,10 @@ def _claim(job_id: int) -> Job | None:
     return Job.objects.get(pk=job_id) if claimed else None
 
 
-def run_job(*, job_id: int) -> Job | None:
+def run_job(*, job_id: int, invite: Invite = with_threads) -> Job | None:
     """Claim the job and do it in this process; returns it as it ended, or None when it was not ours to do.
+
+    `invite(job)` finds help for work in ranges: threads of this process, or other workers.
 
     A failure is written on the job, never raised: the job is its own report. When the database went away meanwhile,
     the job waits for its next attempt.
@@ -116,7 +120,7 @@ def run_job(*, job_id: int) -> Job | None:
         _end(job, Job.Status.FAILED, f"Given up after {MAX_ATTEMPTS} attempts: {why}")
         return Job.objects.get(pk=job_id)
     logger.info("job %s (%s) attempt %s begins", job.pk, job.title, job.attempt)
-    run = JobRun(job)
+    run = JobRun(job, invite)
     _at_work.add(job_id)
     try:
         with heartbeat(job):

@@ -2,21 +2,18 @@
 
 import contextlib
 import datetime as dt
-import os
-import socket
 import threading
-from collections.abc import Iterator
-from functools import cache
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import psutil
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
+from jobs import ranges
 from jobs.models import Job
 
 HEARTBEAT_SECONDS = 5.0
-SAME_START_SECONDS = 2.0
 
 
 class JobLost(Exception):
@@ -27,36 +24,12 @@ class JobRefused(Exception):
     """The job cannot be done; the message tells a person why and how to mend it."""
 
 
-@cache
-def _identity(pid: int) -> str:
-    return f"{socket.gethostname()}:{pid}:{psutil.Process(pid).create_time():.2f}"
-
-
-def worker_identity() -> str:
-    """Name of this process, unique over hosts and over reused process ids."""
-    return _identity(os.getpid())
-
-
-def is_dead_here(worker: str) -> bool:
-    """True when `worker` named a process of this host that is no more."""
-    host, _, rest = worker.partition(":")
-    pid, _, started = rest.partition(":")
-    if host != socket.gethostname() or not pid.isdigit():
-        return False
-    try:
-        process = psutil.Process(int(pid))
-        # The kernel tells a start in ticks since boot: setting the machine's clock moves it by a second or so.
-        is_another = abs(process.create_time() - float(started)) > SAME_START_SECONDS
-        return is_another or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 class JobRun:
     """One attempt at a job. Write only inside `chunk()`; what a chunk writes lands with its progress or not at all."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, invite: ranges.Invite = ranges.with_threads) -> None:
         self.job = job
+        self._invite = invite
         self.done = job.done
         self.total = job.total
         self.stage = job.stage
@@ -93,6 +66,23 @@ class JobRun:
                 cursor=self.cursor,
             )
         self.job.chunk += 1
+        self.job.cursor = self.cursor
+
+    def plan_ranges(self, bounds: Iterable[tuple[int, int]]) -> None:
+        """Lay out what is left as ranges (after, upto], inside a chunk; the bar grows from `done` by theirs."""
+        ranges.plan_ranges(self.job, bounds)
+        self.cursor["base"] = self.done
+
+    def do_ranges(self) -> Counter[str]:
+        """Do the ranges that are left, with whoever helps; the counts of all of them. Outside of chunks."""
+        job = self.job
+        with self._invite(job):
+            while ranges.work_on_ranges(job_id=job.pk, attempt=job.attempt) or ranges.wait_for_others(job):
+                if not self._mine().exists():
+                    ranges.let_others_end(job)
+                    raise JobLost
+        self.done = ranges.progress_of(job)
+        return ranges.sum_of_ranges(job)
 
     def finish(self, result: dict[str, Any]) -> None:
         """Mark the job succeeded; call it inside the transaction that makes it true."""

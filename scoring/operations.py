@@ -85,47 +85,36 @@ def start_recalculation(*, at: dt.datetime, by: User | None, announce: bool = Tr
 
 def run_recalculation(run: JobRun) -> dict[str, Any]:
     """Score every lead at the job's moment, range by range; each range lands with its progress."""
-    if "last" not in run.cursor:
+    if "base" not in run.cursor:
         with run.chunk():
-            newest = Lead.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-            run.cursor = {"after": 0, "last": newest, "changed": 0, "newer": 0}
             run.total = Lead.objects.count()
             run.stage = "Scoring leads"
+            run.plan_ranges(sql.range_bounds(leads=RANGE))
     started = time.monotonic()
-    while True:
-        cursor = run.cursor
-        first = cursor["after"] + 1
-        last = sql.next_lead_id(after=cursor["after"], count=RANGE, upto=cursor["last"])
-        if last is None:
-            break
-        with run.chunk():
-            scored = sql.score_range(first=first, last=last, at=run.as_of)
-            run.cursor = {
-                "after": last,
-                "last": cursor["last"],
-                "changed": cursor["changed"] + scored.changed,
-                "newer": cursor["newer"] + scored.newer,
-            }
-            run.done += scored.leads
-    seconds = time.monotonic() - started
-    return {
-        "leads": run.done,
-        "changed": run.cursor["changed"],
-        "newer": run.cursor["newer"],
-        "seconds": round(seconds, 3),
-    }
+    counts = run.do_ranges()
+    return {"leads": run.done, **counts, "seconds": round(time.monotonic() - started, 3)}
+
+
+def score_range(job: Job, after: int, upto: int) -> dict[str, int]:
+    scored = sql.score_range(first=after + 1, last=upto, at=job.as_of)
+    return {"done": scored.leads, "changed": scored.changed, "newer": scored.newer}
 
 
 def run_rule_change(run: JobRun) -> dict[str, Any]:
     """Rescore the leads that carry the tags of a published change, then mark it applied."""
     change = RuleChange.objects.get(pk=run.job.params["rule_change_id"])
-    run.stage = "Scoring leads"
-    while ids := sql.next_carriers(tag_ids=change.tag_ids, after=run.cursor.get("after", 0), limit=BATCH):
+    if "base" not in run.cursor:
         with run.chunk():
-            scored = sql.score_leads(lead_ids=ids, at=run.as_of)
-            run.cursor = {"after": ids[-1], "changed": run.cursor.get("changed", 0) + scored.changed}
-            run.done += scored.leads
-            run.total = max(run.total, run.done)
+            run.stage = "Scoring leads"
+            run.total, bounds = sql.carrier_bounds(tag_ids=change.tag_ids, leads=BATCH)
+            run.plan_ranges(bounds)
+    counts = run.do_ranges()
     with run.chunk():
         RuleChange.objects.filter(pk=change.pk, applied_at__isnull=True).update(applied_at=timezone.now())
-    return {"leads": run.done, "changed": run.cursor.get("changed", 0)}
+    return {"leads": run.done, **counts}
+
+
+def score_carriers(job: Job, after: int, upto: int) -> dict[str, int]:
+    change = RuleChange.objects.get(pk=job.params["rule_change_id"])
+    scored = sql.score_carriers(tag_ids=change.tag_ids, first=after + 1, last=upto, at=job.as_of)
+    return {"done": scored.leads, "changed": scored.changed, "newer": scored.newer}

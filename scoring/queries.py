@@ -3,8 +3,6 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from django.db.models import Max
-
 from leads.models import Lead
 from scoring import sql
 from scoring.operations import drain_leads
@@ -99,10 +97,7 @@ def explain_score(*, lead: Lead, now: dt.datetime, at: dt.datetime | None = None
 def verify_scores(*, at: dt.datetime) -> dict[str, int]:
     """Recompute every score without writing: leads, differences, due, newer, pending."""
     totals = dict.fromkeys(("leads", "differences", "due", "newer", "pending"), 0)
-    newest = Lead.objects.aggregate(newest=Max("pk"))["newest"] or 0
-    after = 0
-    while (last := sql.next_lead_id(after=after, count=VERIFY_RANGE, upto=newest)) is not None:
-        for name, count in sql.verify_range(first=after + 1, last=last, at=at).items():
+    for after, upto in sql.range_bounds(leads=VERIFY_RANGE):
+        for name, count in sql.verify_range(first=after + 1, last=upto, at=at).items():
             totals[name] += count
-        after = last
     return totals

@@ -242,18 +242,19 @@ def due_ids(*, at: dt.datetime, limit: int, within: Sequence[int] | None = None)
         return [row[0] for row in cursor.fetchall()]
 
 
-def next_lead_id(*, after: int, count: int, upto: int) -> int | None:
-    """Last id of the next `count` leads after `after` and up to `upto`; None when none is left.
+def range_bounds(*, leads: int) -> list[tuple[int, int]]:
+    """Ranges (after, upto] of ids, each of about `leads` leads, that hold every lead of this moment.
 
-    Index: leads_lead_pkey.
+    Index: leads_lead_pkey, read once.
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT max(id) FROM (SELECT id FROM leads_lead WHERE id > %s AND id <= %s ORDER BY id LIMIT %s) slice",
-            [after, upto, count],
+            "SELECT max(id) FROM (SELECT id, (row_number() OVER (ORDER BY id) - 1) / %s AS slot FROM leads_lead) "
+            "numbered GROUP BY slot ORDER BY 1",
+            [leads],
         )
-        row = cursor.fetchone()
-    return None if row is None else row[0]
+        uptos = [row[0] for row in cursor.fetchall()]
+    return list(zip([0, *uptos], uptos, strict=False))
 
 
 def count_due(*, at: dt.datetime) -> int:
@@ -266,14 +267,31 @@ def count_due(*, at: dt.datetime) -> int:
         return int(cursor.fetchone()[0])
 
 
-def next_carriers(*, tag_ids: Sequence[int], after: int, limit: int) -> list[int]:
-    """Ids, sorted, of the next leads after `after` that carry one of the tags. Index: leadtag_by_tag."""
+def carrier_bounds(*, tag_ids: Sequence[int], leads: int) -> tuple[int, list[tuple[int, int]]]:
+    """How many leads carry one of the tags, and ranges (after, upto] of ids with about `leads` of them each.
+
+    Index: leadtag_by_tag.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            # One ordered index read a tag; their union holds the smallest ids of all.
-            "SELECT DISTINCT lead_id FROM unnest(%s::bigint[]) tag(id) CROSS JOIN LATERAL ("
-            "SELECT lead_id FROM tags_leadtag WHERE tag_id = tag.id AND lead_id > %s ORDER BY lead_id LIMIT %s"
-            ") carrier ORDER BY lead_id LIMIT %s",
-            [list(tag_ids), after, limit, limit],
+            "SELECT max(lead_id), count(*) "
+            "FROM (SELECT lead_id, (row_number() OVER (ORDER BY lead_id) - 1) / %s AS slot "
+            "FROM (SELECT DISTINCT lead_id FROM tags_leadtag WHERE tag_id = ANY(%s)) carrier) numbered "
+            "GROUP BY slot ORDER BY 1",
+            [leads, list(tag_ids)],
         )
-        return [row[0] for row in cursor.fetchall()]
+        rows = cursor.fetchall()
+    uptos = [upto for upto, _ in rows]
+    return sum(count for _, count in rows), list(zip([0, *uptos], uptos, strict=False))
+
+
+def score_carriers(*, tag_ids: Sequence[int], first: int, last: int, at: dt.datetime) -> Scored:
+    """Score the leads with ids in [first, last] that carry one of the tags, due or not. Index: leadtag_by_tag."""
+    carriers = sql.SQL(
+        "(SELECT lead_id FROM tags_leadtag WHERE tag_id = ANY(%(tag_ids)s) AND lead_id BETWEEN %(first)s AND %(last)s)"
+    )
+    return _score(
+        sql.SQL("id IN {}").format(carriers),
+        sql.SQL("lt.lead_id IN {}").format(carriers),
+        {"tag_ids": list(tag_ids), "first": first, "last": last, "at": at},
+    )

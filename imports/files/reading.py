@@ -93,9 +93,10 @@ def _inspect_csv(path: Path, form: TextForm, delimiter: str, *, mapped_by_number
     samples = {d: _first_records(path, form, d, 60) for d in candidates}
     delimiter = choose_delimiter(samples)
     rows = _first_records(path, form, delimiter, SAMPLE_ROWS)
-    if not any(any(cells) or problem for _, cells, problem in rows):
+    if not any(any(cells) for _, cells, _ in rows):
+        trouble = next((f": {problem}" for _, _, problem in rows if problem), "")
         raise UnusableFile(
-            "The file begins with nothing but blank lines. Export the list again and check that it has rows."
+            f"The file begins with nothing but blank lines{trouble}. Export the list again and check that it has rows."
         )
     header = find_header(rows, sceptical=mapped_by_number)
     refuse_page_layout(rows, header)

@@ -30,9 +30,10 @@ from django.utils import timezone
 
 from imports.sql import MERGE_LOCK
 from jobs import registry
+from jobs.identity import is_dead_here, worker_identity
 from jobs.models import STALE_AFTER, Job
 from jobs.operations import MAX_ATTEMPTS, abandoned_job_ids, cancel_job, run_job, start_job, sweep_jobs
-from jobs.runs import JobRun, is_dead_here, worker_identity
+from jobs.runs import JobRun
 from leadscore.embedded.client import ensure_servers, release
 from leadscore.embedded.layout import Layout, State
 from tests.conftest import NOW
@@ -442,7 +443,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
                 run.done += 1
         return {"chunks": run.done}
 
-    monkeypatch.setitem(registry._handlers, "test", handler)
+    monkeypatch.setitem(registry._kinds, "test", registry.Kind(handler))
     return chunks
 
 
@@ -458,7 +459,7 @@ def running(worker: str, *, silent: dt.timedelta = dt.timedelta(0), **fields: An
 
 def dead_worker() -> str:
     """Identity of a process of this host that has ended."""
-    code = "from jobs.runs import worker_identity; print(worker_identity())"
+    code = "from jobs.identity import worker_identity; print(worker_identity())"
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "leadscore.settings"}
     setup = f"import django; django.setup(); {code}"
     done = subprocess.run([sys.executable, "-c", setup], cwd=ROOT, env=environment, capture_output=True, check=True)
@@ -507,7 +508,7 @@ def test_an_attempt_that_was_overtaken_writes_nothing_more(monkeypatch: pytest.M
             run.done = 2
         raise AssertionError("unreachable")
 
-    monkeypatch.setitem(registry._handlers, "test", handler)
+    monkeypatch.setitem(registry._kinds, "test", registry.Kind(handler))
     job = make_job()
     ended = run_job(job_id=job.pk)
     assert ended is not None
@@ -524,7 +525,7 @@ def test_cancelling_stops_before_the_next_chunk(monkeypatch: pytest.MonkeyPatch)
             run.done = 2
         raise AssertionError("unreachable")
 
-    monkeypatch.setitem(registry._handlers, "test", handler)
+    monkeypatch.setitem(registry._kinds, "test", registry.Kind(handler))
     job = make_job()
     ended = run_job(job_id=job.pk)
     assert ended is not None
@@ -543,7 +544,7 @@ def test_a_lost_connection_is_no_failure(monkeypatch: pytest.MonkeyPatch, error:
     def handler(run: JobRun) -> dict[str, Any]:
         raise error("terminating connection")
 
-    monkeypatch.setitem(registry._handlers, "test", handler)
+    monkeypatch.setitem(registry._kinds, "test", registry.Kind(handler))
     monkeypatch.setattr("jobs.operations.connection", Mock())  # this test's own connection stays
     job = make_job(announced_at=NOW)
     ended = run_job(job_id=job.pk)
