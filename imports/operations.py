@@ -17,13 +17,13 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
-from imports import sql
+from imports import cleaning, sql
 from imports.files import Layout, UnusableFile, inspect_file, read_rows
 from imports.mapping import Mapping as ColumnMapping
 from imports.mapping import apply_overrides, suggest_mapping
 from imports.mapping import require_address as check_address
 from imports.models import ImportBatch
-from imports.rows import Defaults, RowCleaner, default_place
+from imports.rows import Defaults, default_place
 from jobs.models import Job
 from jobs.operations import start_job
 from jobs.runs import JobRefused, JobRun
@@ -32,7 +32,7 @@ from tags.operations import create_unreviewed_tag, find_tag_ids
 
 logger = logging.getLogger(__name__)
 IMPORT = "import"
-STAGE_ROWS = 10_000
+CREW_FROM_BYTES = 4 * 1024 * 1024  # smaller files are cleaned before other processes would be awake
 MERGE_ROWS = 10_000
 SAMPLE_ROWS = 200
 MAX_NEW_TAGS = 200
@@ -198,9 +198,10 @@ def remap_batch(*, batch: ImportBatch, columns: Mapping[str, int]) -> ImportBatc
     return batch
 
 
-def _cleaner(batch: ImportBatch, layout: Layout, find_tag: Any) -> RowCleaner:
-    return RowCleaner(
-        columns=layout.columns,
+def _plan(batch: ImportBatch, layout: Layout) -> cleaning.Plan:
+    return cleaning.Plan(
+        path=stored_path(batch),
+        layout=layout,
         fields=ColumnMapping.from_dict(batch.mapping).fields,
         defaults=Defaults(
             source=batch.source,
@@ -208,7 +209,6 @@ def _cleaner(batch: ImportBatch, layout: Layout, find_tag: Any) -> RowCleaner:
             state=batch.default_state,
             tag_ids=tuple(batch.tag_ids),
         ),
-        find_tag=find_tag,
     )
 
 
@@ -221,7 +221,7 @@ def preview_batch(*, batch: ImportBatch, count: int = 20) -> list[PreviewRow]:
         names.append(name)
         return -len(names)
 
-    cleaner = _cleaner(batch, layout, note_name)
+    cleaner = _plan(batch, layout).cleaner(note_name)
     labels = dict(Tag.objects.filter(pk__in=batch.tag_ids).values_list("pk", "name"))
     preview = []
     for raw in islice((raw for raw in read_rows(stored_path(batch), layout) if not raw.is_blank), count):
@@ -334,20 +334,17 @@ def _stage(run: JobRun, batch: ImportBatch) -> None:
         raise JobRefused("The uploaded file is gone from the server; upload it again.")
     layout = Layout.from_dict(batch.layout)
     finder = _TagFinder(batch, run.job.created_by)
-    cleaner = _cleaner(batch, layout, finder)
     with run.chunk():
         sql.drop_orphans(ImportBatch.objects.filter(job__status__in=Job.LIVE).values_list("pk", flat=True))
         sql.make_staging(batch.pk)
         run.stage, run.done, run.total = "Reading rows", 0, 2 * _estimate_rows(path, layout)
         run.cursor = {"stage": "read"}
-    raws = read_rows(path, layout)
+    processes = settings.JOB_CONNECTIONS if path.stat().st_size > CREW_FROM_BYTES else 0
     staged = blank = 0
-    while rows := list(islice(raws, STAGE_ROWS)):
-        filled = [raw for raw in rows if not raw.is_blank]
+    for block in cleaning.clean_file(_plan(batch, layout), finder, processes=processes):
         with run.chunk():
-            # Cleaned first: finding a tag asks the database, which a COPY under way would block.
-            sql.copy_rows(batch.pk, [cleaner.clean(raw) for raw in filled])
-            staged, blank = staged + len(filled), blank + len(rows) - len(filled)
+            sql.copy_text(batch.pk, block.text)
+            staged, blank = staged + block.rows, blank + block.blank
             run.done = staged + blank
             run.total = max(run.total, 2 * run.done)
     with run.chunk():

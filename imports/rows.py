@@ -27,6 +27,7 @@ MAILING_PARTS = tuple(
     f"mailing_{part}" for part in ("address", "address_2", "unit", "city", "state", "zip", "city_state_zip")
 )
 CACHE_SIZE = 10_000
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +247,7 @@ class RowCleaner:
 
 def _json(value: Any) -> str:
     # Lone surrogates cannot be stored; everything else is kept as it was.
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
+    return _encode(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def default_place(text: str) -> tuple[str, str]:

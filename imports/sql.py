@@ -6,13 +6,12 @@ same rows with the key each one lands on. A crash of PostgreSQL empties them, an
 
 import datetime as dt
 from collections.abc import Iterable
-from operator import attrgetter
 from typing import Any
 
 from django.db import connection
 from psycopg import sql
 
-from imports.rows import COLUMNS, CleanRow
+from imports.cleaning import COPIED
 from jobs.ranges import RangeCollided
 from leads.models import Lead
 from scoring.sql import score_leads, totals
@@ -71,7 +70,7 @@ def make_staging(batch_id: int) -> None:
     """An empty staging table for the batch, whatever was there before."""
     drop_staging(batch_id)
     columns = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(_TYPES.get(name, "text"))) for name in COLUMNS
+        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(_TYPES.get(name, "text"))) for name in COPIED
     )
     _run("CREATE UNLOGGED TABLE {staged} ({columns})", batch_id, columns=columns)
 
@@ -90,18 +89,13 @@ def count_keyed(batch_id: int) -> int:
     return int(_run("SELECT count(*) FROM {keyed}", batch_id)[0][0])
 
 
-def copy_rows(batch_id: int, rows: Iterable[CleanRow]) -> None:
-    """COPY cleaned rows into staging."""
+def copy_text(batch_id: int, text: bytes) -> None:
+    """COPY cleaned rows, as `imports.cleaning` writes them, into staging."""
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        _staged(batch_id), sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
+        _staged(batch_id), sql.SQL(", ").join(map(sql.Identifier, COPIED))
     )
-    # As text: psycopg would look up a dumper for every array and moment.
-    as_copied = attrgetter(*COLUMNS[:-3])
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in rows:
-            tags = f"{{{','.join(map(str, row.tag_ids))}}}"
-            asserted_at = row.asserted_at and row.asserted_at.isoformat()
-            copy.write_row((*as_copied(row), tags, asserted_at, row.extra))
+        copy.write(text)
 
 
 def resolve_keys(batch_id: int, *, is_resumed: bool = False) -> None:

@@ -133,8 +133,8 @@ def run_job(*, job_id: int, invite: Invite = with_threads) -> Job | None:
         _cancel_if_asked(job)
     except JobRefused as refusal:
         _end(job, Job.Status.FAILED, str(refusal))
-    except DATABASE_AWAY as error:
-        # The database went away: the work is intact up to the last chunk, so the same job goes on later.
+    except (*DATABASE_AWAY, ChildProcessError) as error:
+        # The database or a helping process went away: the work is intact up to the last chunk, and goes on later.
         logger.warning("job %s interrupted, will be retried: %s", job.pk, error)
         connection.close()
         if not _requeue(job, f"{type(error).__name__}: {error}"):

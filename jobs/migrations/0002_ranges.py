@@ -5,25 +5,41 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('jobs', '0001_initial'),
+        ("jobs", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='JobRange',
+            name="JobRange",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('after', models.BigIntegerField()),
-                ('upto', models.BigIntegerField()),
-                ('done', models.PositiveBigIntegerField(default=0, help_text="What it adds to the job's bar.")),
-                ('counts', models.JSONField(blank=True, help_text='What it brought; null until it is done.', null=True)),
-                ('worker', models.CharField(blank=True, help_text='host:pid:start of the process that did it.', max_length=120)),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='ranges', to='jobs.job')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("after", models.BigIntegerField()),
+                ("upto", models.BigIntegerField()),
+                ("done", models.PositiveBigIntegerField(default=0, help_text="What it adds to the job's bar.")),
+                (
+                    "counts",
+                    models.JSONField(blank=True, help_text="What it brought; null until it is done.", null=True),
+                ),
+                (
+                    "worker",
+                    models.CharField(
+                        blank=True, help_text="host:pid:start of the process that did it.", max_length=120
+                    ),
+                ),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="ranges", to="jobs.job"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('after__lt', models.F('upto'))), name='jobrange_not_empty')],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("after__lt", models.F("upto"))), name="jobrange_not_empty"
+                    )
+                ],
             },
         ),
     ]

@@ -78,7 +78,8 @@ def settle(*tables: str) -> None:
     run_sql("CHECKPOINT")
 
 
-def peak_mb() -> float:
-    """Most memory this process has held resident so far, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (MIB if sys.platform == "darwin" else 1024), 1)
+def peak_mb(*, helpers: int = 0) -> float:
+    """Most memory held resident so far, in MiB: by this process, and by `helpers` children as large as the largest."""
+    kibi = 1024 if sys.platform != "darwin" else 1
+    own, largest = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return round((own + helpers * largest) * kibi / MIB, 1)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.test import override_settings
 
@@ -139,7 +140,7 @@ def _measure(path: Path, rows: int) -> Report:
     figures["import_s"] = round(seconds_of(lambda: _import(path, AT)), 3)
     say("the same file again")
     figures["reimport_s"] = round(seconds_of(lambda: _import(path, AT + dt.timedelta(days=1))), 3)
-    figures["peak_mb"] = peak_mb()  # before the peer, which holds its rows in memory
+    figures["peak_mb"] = peak_mb(helpers=settings.JOB_CONNECTIONS)  # before the peer, which holds its rows in memory
     figures["import_rows_per_s"] = round(rows / (figures["import_s"] or 1))
     figures["reimport_rows_per_s"] = round(rows / (figures["reimport_s"] or 1))
     say("peer")
