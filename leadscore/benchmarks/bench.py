@@ -4,11 +4,13 @@ import contextlib
 import resource
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
 from django.db import connection
 
 MIB = 1024 * 1024
@@ -78,8 +80,29 @@ def settle(*tables: str) -> None:
     run_sql("CHECKPOINT")
 
 
-def peak_mb(*, helpers: int = 0) -> float:
-    """Most memory held resident so far, in MiB: by this process, and by `helpers` children as large as the largest."""
-    kibi = 1024 if sys.platform != "darwin" else 1
-    own, largest = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return round((own + helpers * largest) * kibi / MIB, 1)
+class PeakMemory:
+    """Most memory, in MiB, that this process and the children it starts in between hold resident together."""
+
+    def __init__(self) -> None:
+        self._own = psutil.Process()
+        self._before = {child.pid for child in self._own.children()}  # servers
+        self._over = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self.helpers = 0.0
+        self._watcher.start()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.05):
+            resident = 0
+            for child in self._own.children():
+                if child.pid not in self._before:
+                    with contextlib.suppress(psutil.Error):
+                        resident += child.memory_info().rss
+            self.helpers = max(self.helpers, resident / MIB)
+
+    def end(self) -> float:
+        """Stop watching; the peak."""
+        self._over.set()
+        self._watcher.join()
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return round(own * (1024 if sys.platform != "darwin" else 1) / MIB + self.helpers, 1)

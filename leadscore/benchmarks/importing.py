@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.db import connection
 from django.test import override_settings
 
 from imports.operations import receive_file, start_import
 from jobs.operations import run_job
 from leads.models import Lead
-from leadscore.benchmarks.bench import Report, peak_mb, run_sql, say, scratch_database, seconds_of
+from leadscore.benchmarks.bench import PeakMemory, Report, run_sql, say, scratch_database, seconds_of
 
 AT = dt.datetime(2026, 6, 15, 12, 0, tzinfo=dt.UTC)
 PEER_ROWS = 3_000
@@ -136,11 +135,12 @@ def _measure(path: Path, rows: int) -> Report:
     figures["rows"] = rows
     say("raw COPY")
     figures["floor_copy_s"] = round(sorted(seconds_of(lambda: _copy(path)) for _ in range(3))[1], 3)
+    memory = PeakMemory()
     say("import: clean, merge, tag, score")
     figures["import_s"] = round(seconds_of(lambda: _import(path, AT)), 3)
     say("the same file again")
     figures["reimport_s"] = round(seconds_of(lambda: _import(path, AT + dt.timedelta(days=1))), 3)
-    figures["peak_mb"] = peak_mb(helpers=settings.JOB_CONNECTIONS)  # before the peer, which holds its rows in memory
+    figures["peak_mb"] = memory.end()  # before the peer, which holds its rows in memory
     figures["import_rows_per_s"] = round(rows / (figures["import_s"] or 1))
     figures["reimport_rows_per_s"] = round(rows / (figures["reimport_s"] or 1))
     say("peer")

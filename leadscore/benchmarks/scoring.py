@@ -8,7 +8,7 @@ from django.db.models import Prefetch
 
 from jobs.operations import run_job
 from leads.models import Lead
-from leadscore.benchmarks.bench import Report, median, peak_mb, run_sql, say, scratch_database, seconds_of, settle
+from leadscore.benchmarks.bench import PeakMemory, Report, median, run_sql, say, scratch_database, seconds_of, settle
 from scoring.operations import drain_due, start_recalculation
 from scoring.sql import explain
 from tags.models import LeadTag, Tag, TagGroup
@@ -105,6 +105,7 @@ def _score_one_by_one(at: dt.datetime) -> None:
 def _measure(leads: int, tags_per_lead: int, repeats: int) -> Report:
     report = Report("scoring", settings={"leads": leads, "tags_per_lead": tags_per_lead, "repeats": repeats})
     figures = report.figures
+    memory = PeakMemory()
     say(f"filling {leads:,} leads")
     _fill(leads, tags_per_lead)
     settle("leads_lead", "tags_leadtag")
@@ -148,7 +149,7 @@ def _measure(leads: int, tags_per_lead: int, repeats: int) -> Report:
         [_drain(f"id > {leads // 2} AND id <= {leads // 2 + count}", n) for n in range(4)][1:]
     )
     step = max(leads // count, 1)
-    figures["incremental_scattered_s"] = median([_drain(f"id % {step} = 0", n) for n in range(4, 8)][1:])
+    figures["incremental_scattered_s"] = median([_drain(f"id %% {step} = 0", n) for n in range(4, 8)][1:])
 
     say("one lead at a time")
     taken = seconds_of(lambda: _score_one_by_one(AT))
@@ -156,7 +157,7 @@ def _measure(leads: int, tags_per_lead: int, repeats: int) -> Report:
     first = run_sql("SELECT min(id) FROM leads_lead")[0][0]
     explained = [seconds_of(partial(explain, lead_id=first + n, at=AT)) for n in range(50)]
     figures["explain_ms"] = round(1000 * median(explained), 3)
-    figures["peak_mb"] = peak_mb()
+    figures["peak_mb"] = memory.end()
 
     unchanged = float(figures["full_unchanged_s"] or 1)
     figures["full_unchanged_leads_per_s"] = round(leads / unchanged)
