@@ -5,7 +5,6 @@ import logging
 from typing import Any
 
 import psycopg
-from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
@@ -34,14 +33,13 @@ def start_job(
     at: dt.datetime,
     params: dict[str, Any] | None = None,
     key: str | None = None,
-    by: User | AnonymousUser | None = None,
+    by: User | None = None,
     announce: bool = True,
 ) -> Job:
     """Make a queued job and wake a worker when the transaction commits.
 
     With a `key`, a live job of the same kind and key is returned instead of a second one (single flight).
     """
-    person = by if isinstance(by, User) else None
     try:
         with transaction.atomic():
             job = Job.objects.create(
@@ -51,7 +49,7 @@ def start_job(
                 params=params or {},
                 as_of=at,
                 created_at=at,
-                created_by=person,
+                created_by=by,
             )
     except IntegrityError:
         live = Job.objects.live().filter(kind=kind, key=key).first()

@@ -56,6 +56,7 @@ class LeadFilterForm(forms.Form):
 class LeadFilterSet(django_filters.FilterSet):
     q = django_filters.CharFilter(method="holding_every_word", label="Address or owner", max_length=200)
     city = django_filters.CharFilter(method="in_city", label="City", max_length=100)
+    state = django_filters.CharFilter(method="in_state", label="State", max_length=2)
     zip = ZipsFilter(label="ZIP", max_length=2_000)
 
     class Meta:
@@ -71,6 +72,9 @@ class LeadFilterSet(django_filters.FilterSet):
 
     def in_city(self, leads: LeadQuerySet, name: str, city: str) -> LeadQuerySet:
         return leads.filter(city=" ".join(city.upper().split()))
+
+    def in_state(self, leads: LeadQuerySet, name: str, state: str) -> LeadQuerySet:
+        return leads.filter(state=state.strip().upper())
 
 
 def lead_filterset() -> type[LeadFilterSet]:

@@ -204,6 +204,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "LeadScore",
     "DESCRIPTION": "Leads, their reasons and their scores; imports and the jobs behind them.",
     "VERSION": "0.1.0",
+    "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -28,6 +28,12 @@ def private_uploads(settings, tmp_path: Path) -> None:
     settings.UPLOAD_DIR = tmp_path / "uploads"
 
 
+@pytest.fixture(autouse=True)
+def quick_passwords(settings) -> None:
+    """Hash passwords once, not a million times: tests make many people."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
 def person(db) -> Callable[[str], User]:
     """Make a person with a role: `person("analyst")`."""

@@ -41,8 +41,15 @@ def moment(at: dt.datetime | None) -> SafeString | str:
 
 @register.filter
 def day(at: dt.datetime | None) -> SafeString | str:
-    """The day of a moment, with its year; exact on hover."""
-    return "" if at is None else _time(at, format_date(_local(at), "M j, Y"))
+    """The day of a moment, with its year; exact on hover.
+
+    A list's date counts from 00:00 UTC: that very moment, and any a whole number of days later, shows the day that
+    the list says, also where it is still the evening before.
+    """
+    if at is None:
+        return ""
+    utc = at.astimezone(dt.UTC)
+    return _time(at, format_date(utc if utc.time() == dt.time() else _local(at), "M j, Y"))
 
 
 def _time(at: dt.datetime, short: str) -> SafeString:
