@@ -28,7 +28,7 @@ from jobs.models import Job
 from jobs.operations import start_job
 from jobs.runs import JobRefused, JobRun
 from tags.models import Tag, fold_name
-from tags.operations import create_unreviewed_tag, find_tag_ids
+from tags.operations import create_unreviewed_tag, discard_unused_tags, find_tag_ids
 
 logger = logging.getLogger(__name__)
 IMPORT = "import"
@@ -296,6 +296,7 @@ class _TagFinder:
 
     def _make(self, name: str) -> int:
         if len(self.made) >= MAX_NEW_TAGS:
+            discard_unused_tags(tag_ids=self.made)
             raise JobRefused(
                 f"The tags column holds more than {MAX_NEW_TAGS} unknown names, such as {name[:40]!r}; is it the right "
                 "column? Nothing was imported. Choose another column, or create the tags first."
@@ -321,7 +322,9 @@ def run_import(run: JobRun) -> dict[str, Any]:
 def merge_range(job: Job, after: int, upto: int) -> dict[str, int]:
     """The keys whose first line lies in (after, upto] become leads with tags, evidence and score; counts by outcome."""
     batch = ImportBatch.objects.get(job=job)
-    counts = sql.merge_range(batch.pk, after=after, last=upto, at=job.as_of, on_duplicate=batch.on_duplicate)
+    counts = sql.merge_range(
+        batch.pk, after=after, last=upto, at=job.as_of, on_duplicate=batch.on_duplicate, job_id=job.pk
+    )
     # Last, and held for the commit alone: other ranges write to this row too.
     ImportBatch.objects.filter(pk=batch.pk).update(**{name: F(name) + count for name, count in counts.items()})
     return counts | {"done": sum(counts.values())}

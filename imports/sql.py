@@ -14,7 +14,8 @@ from psycopg import sql
 from imports.cleaning import COPIED
 from jobs.ranges import RangeCollided
 from leads.models import Lead
-from scoring.sql import score_leads, totals
+from scoring.sql.expression import totals
+from scoring.sql.passes import RECORD_FIRST_SCORES, score_leads
 
 # Field of a Lead -> the field it belongs to: a co-owner of another owner, or the city of another mailing address,
 # must not fill a blank.
@@ -288,13 +289,17 @@ def _chunk_sql(on_duplicate: str) -> str:
 # A new lead comes with its score: its tags are there already (foreign keys are checked at commit), so that no row is
 # written twice.
 _INSERT_LEADS = f"""
-    WITH {{totals}}
+    WITH {{totals}},
+    inserted AS (
     INSERT INTO leads_lead (id, address_key, address, is_address_parsed, is_place_unknown, {", ".join(FIELDS)},
                             score, scored_at, rescore_at, score_revision, created_at, updated_at)
     SELECT chunk.lead_id, new_key, address, is_address_parsed, is_place_unknown, {", ".join(FIELDS)},
            coalesce(total.score, 0), %(at)s, total.next_at, 1, %(at)s, %(at)s
     FROM import_chunk chunk LEFT JOIN total ON total.lead_id = chunk.lead_id
     WHERE is_new ORDER BY chunk.lead_id
+    RETURNING id, score
+    )
+    {{record}}
 """
 
 # A date older than the clock is evidence only. On a live clock the tag's policy decides; after expiry or removal the
@@ -388,17 +393,26 @@ _RECORD_ROWS = """
 _NEW_TOTALS = totals(sql.SQL("lt.lead_id IN (SELECT lead_id FROM import_chunk WHERE is_new)"))
 
 
-def merge_range(batch_id: int, *, after: int, last: int, at: dt.datetime, on_duplicate: str) -> dict[str, int]:
-    """Effect: the keys whose first line lies in (after, last] become scored leads with evidence; counts by outcome.
+def merge_range(
+    batch_id: int, *, after: int, last: int, at: dt.datetime, on_duplicate: str, job_id: int | None
+) -> dict[str, int]:
+    """Effect: the keys with their first line in (after, last] become scored leads with evidence; counts by outcome.
 
     Run it in one transaction. RangeCollided: a lead was written by somebody else since this read it.
     Index: keyed (first_line), lead_unique_address_key, leadtag_unique.
     """
-    params = {"batch": batch_id, "after": after, "last": last, "at": at, "cause": int(Lead.Cause.IMPORT)}
+    params = {
+        "batch": batch_id,
+        "after": after,
+        "last": last,
+        "at": at,
+        "cause": int(Lead.Cause.IMPORT),
+        "job_id": job_id,
+    }
     order = sql.SQL("DESC" if on_duplicate == "overwrite" else "ASC")
     _run(_chunk_sql(on_duplicate), batch_id, params)
     _run(_ASSERT_TAGS, batch_id, params, order=order)
-    _run(_INSERT_LEADS, batch_id, params, totals=_NEW_TOTALS)
+    _run(_INSERT_LEADS, batch_id, params, totals=_NEW_TOTALS, record=RECORD_FIRST_SCORES)
     changed = _run(
         "SELECT count(*) FROM import_chunk WHERE old_id IS NOT NULL AND (is_changed OR before_tags IS NOT NULL)",
         batch_id,
@@ -410,7 +424,7 @@ def merge_range(batch_id: int, *, after: int, last: int, at: dt.datetime, on_dup
     counts = dict(_run(_RECORD_ROWS, batch_id, params))
     _run("DROP TABLE import_chunk", batch_id)
     if due := sorted(lead_id for lead_id, is_due in updated if is_due):
-        score_leads(lead_ids=due, at=at)
+        score_leads(lead_ids=due, at=at, job_id=job_id)
     # The checks that a commit would make, made before what follows takes a lock that all ranges want.
     _run("SET CONSTRAINTS ALL IMMEDIATE", batch_id)
     _run("SET CONSTRAINTS ALL DEFERRED", batch_id)

@@ -1,4 +1,14 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+def make_partitions(**kwargs: object) -> None:
+    """After migrate: the history has room for the months to come."""
+    from django.utils import timezone
+
+    from scoring.sql import history
+
+    history.make_partitions(at=timezone.now())
 
 
 class ScoringConfig(AppConfig):
@@ -10,6 +20,7 @@ class ScoringConfig(AppConfig):
         from scoring import lead_pages, operations
         from tags.operations import APPLY_RULE_CHANGE
 
+        post_migrate.connect(make_partitions, sender=self, dispatch_uid="scoring.partitions")
         register_job(operations.RECALCULATE, operations.run_recalculation, work=operations.score_range)
         register_job(APPLY_RULE_CHANGE, operations.run_rule_change, work=operations.score_carriers)
         registry.on_due(operations.drain_after_commit)

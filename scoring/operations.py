@@ -15,8 +15,8 @@ from jobs.models import Job
 from jobs.operations import start_job
 from jobs.runs import JobRun
 from leads.models import Lead
-from scoring import sql
-from scoring.sql import Scored
+from scoring.sql import passes
+from scoring.sql.passes import Scored
 from tags.models import RuleChange
 from tags.operations import APPLY_RULE_CHANGE, start_rule_change_job
 
@@ -43,8 +43,8 @@ def retrying_deadlocks(write: Callable[[], Scored]) -> Scored:
 
 def drain_leads(*, lead_ids: Sequence[int], at: dt.datetime) -> Scored:
     """Score those of these leads that are due."""
-    ids = sql.due_ids(at=at, limit=len(lead_ids), within=lead_ids)
-    return retrying_deadlocks(lambda: sql.score_leads(lead_ids=ids, at=at)) if ids else Scored()
+    ids = passes.due_ids(at=at, limit=len(lead_ids), within=lead_ids)
+    return retrying_deadlocks(lambda: passes.score_leads(lead_ids=ids, at=at)) if ids else Scored()
 
 
 def drain_after_commit(lead_ids: Sequence[int], at: dt.datetime) -> None:
@@ -60,8 +60,8 @@ def drain_after_commit(lead_ids: Sequence[int], at: dt.datetime) -> None:
 def drain_due(*, at: dt.datetime, until: float | None = None) -> Scored:
     """Score every due lead, a batch a transaction, until none is left or `time.monotonic()` passes `until`."""
     total = Scored()
-    while ids := sql.due_ids(at=at, limit=BATCH):
-        total += retrying_deadlocks(lambda ids=ids: sql.score_leads(lead_ids=ids, at=at))  # type: ignore[misc]
+    while ids := passes.due_ids(at=at, limit=BATCH):
+        total += retrying_deadlocks(lambda ids=ids: passes.score_leads(lead_ids=ids, at=at))  # type: ignore[misc]
         if until is not None and time.monotonic() > until:
             break
     return total
@@ -89,14 +89,14 @@ def run_recalculation(run: JobRun) -> dict[str, Any]:
         with run.chunk():
             run.total = Lead.objects.count()
             run.stage = "Scoring leads"
-            run.plan_ranges(sql.range_bounds(leads=RANGE))
+            run.plan_ranges(passes.range_bounds(leads=RANGE))
     started = time.monotonic()
     counts = run.do_ranges()
     return {"leads": run.done, **counts, "seconds": round(time.monotonic() - started, 3)}
 
 
 def score_range(job: Job, after: int, upto: int) -> dict[str, int]:
-    scored = sql.score_range(first=after + 1, last=upto, at=job.as_of)
+    scored = passes.score_range(first=after + 1, last=upto, at=job.as_of, job_id=job.pk)
     return {"done": scored.leads, "changed": scored.changed, "newer": scored.newer}
 
 
@@ -106,7 +106,7 @@ def run_rule_change(run: JobRun) -> dict[str, Any]:
     if "base" not in run.cursor:
         with run.chunk():
             run.stage = "Scoring leads"
-            run.total, bounds = sql.carrier_bounds(tag_ids=change.tag_ids, leads=BATCH)
+            run.total, bounds = passes.carrier_bounds(tag_ids=change.tag_ids, leads=BATCH)
             run.plan_ranges(bounds)
     counts = run.do_ranges()
     with run.chunk():
@@ -116,5 +116,5 @@ def run_rule_change(run: JobRun) -> dict[str, Any]:
 
 def score_carriers(job: Job, after: int, upto: int) -> dict[str, int]:
     change = RuleChange.objects.get(pk=job.params["rule_change_id"])
-    scored = sql.score_carriers(tag_ids=change.tag_ids, first=after + 1, last=upto, at=job.as_of)
+    scored = passes.score_carriers(tag_ids=change.tag_ids, first=after + 1, last=upto, at=job.as_of, job_id=job.pk)
     return {"done": scored.leads, "changed": scored.changed, "newer": scored.newer}

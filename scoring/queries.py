@@ -1,14 +1,18 @@
-"""Reads: the explanation of a score, and the check that stored scores are right."""
+"""Reads: the explanation of a score, its past and its future, and the check that stored scores are right."""
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 from leads.models import Lead
-from scoring import sql
+from scoring.models import ScoreChange
 from scoring.operations import drain_leads
+from scoring.sql import passes, reads
 from tags.models import RuleChange
 
 VERIFY_RANGE = 100_000
+FORECAST_DAYS = 90
+HISTORY_ROWS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,30 +62,9 @@ def explain_score(*, lead: Lead, now: dt.datetime, at: dt.datetime | None = None
         drain_leads(lead_ids=[lead.pk], at=now)
     lead.refresh_from_db(fields=["score", "scored_at"])
     moment = at or now
-    rows = sql.explain(lead_id=lead.pk, at=moment)
-    lines = [
-        Line(
-            tag_id=row["tag_id"],
-            tag=row["name"],
-            color=row["color"],
-            base_score=row["base_score"],
-            percent=row["percent"],
-            points=row["points"],
-            assigned_at=row["assigned_at"],
-            expiration_at=row["expiration_at"],
-            age_days=(moment - row["assigned_at"]).days,
-            is_expired=row["is_expired_now"],
-            is_counted=row["step"] > 0 and not row["is_archived"],
-            next_change_at=row["next_at"],
-            group=row["group_name"] or "",
-        )
-        for row in rows
-    ]
-    caps: dict[str, int] = {row["group_name"]: row["cap"] for row in rows if row["cap"] is not None}
-    sums = {name: sum(line.points for line in lines if line.group == name) for name in caps}
-    cap_lines = [
-        CapLine(group=name, cap=cap, points=cap - sums[name]) for name, cap in caps.items() if sums[name] > cap
-    ]
+    rows = reads.explain(lead_id=lead.pk, moments=[moment])
+    lines = _lines(rows)
+    cap_lines = _cap_lines(rows)
     tag_ids = [row["tag_id"] for row in rows]
     return Explanation(
         at=moment,
@@ -94,10 +77,106 @@ def explain_score(*, lead: Lead, now: dt.datetime, at: dt.datetime | None = None
     )
 
 
+def _lines(rows: list[dict[str, Any]]) -> list[Line]:
+    return [
+        Line(
+            tag_id=row["tag_id"],
+            tag=row["name"],
+            color=row["color"],
+            base_score=row["base_score"],
+            percent=row["percent"],
+            points=row["points"],
+            assigned_at=row["assigned_at"],
+            expiration_at=row["expiration_at"],
+            age_days=(row["at"] - row["assigned_at"]).days,
+            is_expired=row["is_expired_now"],
+            is_counted=row["step"] > 0 and not row["is_archived"],
+            next_change_at=row["next_at"],
+            group=row["group_name"] or "",
+        )
+        for row in rows
+    ]
+
+
+def _cap_lines(rows: list[dict[str, Any]]) -> list[CapLine]:
+    caps: dict[str, int] = {row["group_name"]: row["cap"] for row in rows if row["cap"] is not None}
+    sums = {name: sum(row["points"] for row in rows if row["group_name"] == name) for name in caps}
+    return [CapLine(group=name, cap=cap, points=cap - sums[name]) for name, cap in caps.items() if sums[name] > cap]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One thing that happens to a lead's score by time alone: what, and by how many points."""
+
+    tag: str
+    color: str
+    what: str
+    points: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastPoint:
+    """The score from a moment on, and the turns that made it so; they add up to the change from the point before."""
+
+    at: dt.datetime
+    score: int
+    change: int
+    turns: list[Turn]
+
+
+def forecast_score(*, lead: Lead, at: dt.datetime, days: int = FORECAST_DAYS) -> list[ForecastPoint]:
+    """The score over the next days under today's rules and tags; the first point is the score at `at`."""
+    until = at + dt.timedelta(hours=24 * days)
+    moments = [at, *reads.moments_of_change(lead_id=lead.pk, after=at, until=until)]
+    rows_at: dict[dt.datetime, list[dict[str, Any]]] = {moment: [] for moment in moments}
+    for row in reads.explain(lead_id=lead.pk, moments=moments):
+        rows_at[row["at"]].append(row)
+    points: list[ForecastPoint] = []
+    before: list[dict[str, Any]] = []
+    for moment, rows in rows_at.items():
+        caps = _cap_lines(rows)
+        score = sum(row["points"] for row in rows) + sum(cap.points for cap in caps)
+        turns = _turns(before, rows, caps) if points else []
+        points.append(
+            ForecastPoint(at=moment, score=score, change=score - points[-1].score if points else 0, turns=turns)
+        )
+        before = rows
+    return points
+
+
+def _turns(before: list[dict[str, Any]], rows: list[dict[str, Any]], caps: list[CapLine]) -> list[Turn]:
+    """What differs between two moments: each tag that moved, then what caps give back or take."""
+    was = {row["tag_id"]: row for row in before}
+    turns = []
+    for row in rows:
+        old = was[row["tag_id"]]
+        if (row["step"], row["is_expired_now"]) == (old["step"], old["is_expired_now"]):
+            continue
+        if row["is_expired_now"] and not old["is_expired_now"]:
+            what = "expires"
+        elif not old["step"]:
+            what = "starts to count"
+        else:
+            what = f"fades to {row['percent']}%"
+        turns.append(Turn(tag=row["name"], color=row["color"], what=what, points=row["points"] - old["points"]))
+    old_caps = {cap.group: cap.points for cap in _cap_lines(before)}
+    new_caps = {cap.group: cap.points for cap in caps}
+    for group in sorted(old_caps.keys() | new_caps.keys()):
+        if change := new_caps.get(group, 0) - old_caps.get(group, 0):
+            what = "gives back" if change > 0 else "takes"
+            turns.append(Turn(tag=f"Cap of {group}", color="", what=what, points=change))
+    return turns
+
+
+def score_history(*, lead: Lead, count: int = HISTORY_ROWS) -> list[ScoreChange]:
+    """The newest changes of a lead's score, newest first. Index: scorechange_by_lead."""
+    return list(ScoreChange.objects.filter(lead_id=lead.pk).order_by("-at", "-id")[:count])
+
+
 def verify_scores(*, at: dt.datetime) -> dict[str, int]:
     """Recompute every score without writing: leads, differences, due, newer, pending."""
     totals = dict.fromkeys(("leads", "differences", "due", "newer", "pending"), 0)
-    for after, upto in sql.range_bounds(leads=VERIFY_RANGE):
-        for name, count in sql.verify_range(first=after + 1, last=upto, at=at).items():
+    for after, upto in passes.range_bounds(leads=VERIFY_RANGE):
+        for name, count in passes.verify_range(first=after + 1, last=upto, at=at).items():
             totals[name] += count
     return totals

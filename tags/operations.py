@@ -117,6 +117,11 @@ def find_tag_ids(names: Iterable[str]) -> dict[str, int]:
     return found | dict(Tag.objects.filter(name_key__in=keys).values_list("name_key", "pk"))
 
 
+def discard_unused_tags(*, tag_ids: Sequence[int]) -> None:
+    """Take back tags that an import made and that no lead carries, because the import was refused after all."""
+    Tag.objects.filter(pk__in=tag_ids, needs_review=True, lead_tags=None).delete()
+
+
 def create_unreviewed_tag(*, name: str, by: User | None) -> Tag:
     """Make a tag of score 0 that waits for a person to give it points; an existing one is returned as it is."""
     tag = Tag(name=" ".join(name.split())[:80], needs_review=True)

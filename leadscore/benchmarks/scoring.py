@@ -10,7 +10,7 @@ from jobs.operations import run_job
 from leads.models import Lead
 from leadscore.benchmarks.bench import PeakMemory, Report, median, run_sql, say, scratch_database, seconds_of, settle
 from scoring.operations import drain_due, start_recalculation
-from scoring.sql import explain
+from scoring.sql.reads import explain
 from tags.models import LeadTag, Tag, TagGroup
 
 AT = dt.datetime(2026, 6, 15, 12, 0, tzinfo=dt.UTC)
@@ -155,7 +155,7 @@ def _measure(leads: int, tags_per_lead: int, repeats: int) -> Report:
     taken = seconds_of(lambda: _score_one_by_one(AT))
     figures["per_lead_function_leads_per_s"] = round(min(PER_LEAD_SAMPLE, leads) / taken)
     first = run_sql("SELECT min(id) FROM leads_lead")[0][0]
-    explained = [seconds_of(partial(explain, lead_id=first + n, at=AT)) for n in range(50)]
+    explained = [seconds_of(partial(explain, lead_id=first + n, moments=[AT])) for n in range(50)]
     figures["explain_ms"] = round(1000 * median(explained), 3)
     figures["peak_mb"] = memory.end()
 
@@ -176,7 +176,7 @@ def _measure(leads: int, tags_per_lead: int, repeats: int) -> Report:
 def _capped_share() -> float:
     """Share of the leads whose score a cap has lowered; the sum of the lines differs from the score."""
     sample = list(Lead.objects.order_by("pk").values_list("pk", "score")[:5_000])
-    lowered = sum(sum(line["points"] for line in explain(lead_id=pk, at=AT)) != score for pk, score in sample)
+    lowered = sum(sum(line["points"] for line in explain(lead_id=pk, moments=[AT])) != score for pk, score in sample)
     return round(float(lowered) / max(len(sample), 1), 3)
 
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from jobs.operations import run_job
 from leads.models import Lead
-from scoring import sql
 from scoring.operations import drain_due, start_recalculation, sweep
 from scoring.queries import explain_score, verify_scores
+from scoring.sql import passes
 from tags.models import LeadTag, RuleChange, Tag, TagGroup
 from tags.operations import assign_tag, publish_rule_change, remove_tag
 from tests.conftest import NOW
@@ -24,7 +24,7 @@ SECOND = dt.timedelta(seconds=1)
 
 def score_at(lead: Lead, at: dt.datetime) -> int:
     """Stored score after a pass at `at`."""
-    sql.score_leads(lead_ids=[lead.pk], at=at)
+    passes.score_leads(lead_ids=[lead.pk], at=at)
     lead.refresh_from_db()
     return lead.score
 
@@ -179,7 +179,7 @@ def test_removed_and_archived_give_nothing_and_a_lead_without_tags_has_zero() ->
 def test_a_clock_that_goes_back_leaves_later_scores_alone() -> None:
     lead = make_scored_lead(tags=[make_tag(base_score=100)], at=NOW)
     assign(lead, make_tag(base_score=50), NOW - DAY)
-    scored = sql.score_leads(lead_ids=[lead.pk], at=NOW - SECOND)
+    scored = passes.score_leads(lead_ids=[lead.pk], at=NOW - SECOND)
     lead.refresh_from_db()
     assert (scored.newer, scored.changed, lead.score) == (1, 0, 100)
     assert drain_due(at=NOW - SECOND).leads == 0  # and the drain ends, though the lead is due

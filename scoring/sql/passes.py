@@ -1,7 +1,4 @@
-"""The one expression that computes points, and the statements around it. The clock is always bound, never read.
-
-The rules come in as a relation (`RULES`), so that a what-if may bind proposed ones instead.
-"""
+"""Statements that score, verify and find what is due; the expression is that of `expression`."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -11,84 +8,25 @@ from typing import Any
 from django.db import connection
 from psycopg import sql
 
-# rule(tag_id, group_id, cap, after[], points[], expired_points[]): one row a tag. Arrays run over the steps, the
-# first being day 0 at 100 percent. An archived tag keeps its clocks and gives no points.
-RULES = sql.SQL(
-    """
-    SELECT tag.id AS tag_id, tag.group_id, grp.cap, step.after, step.points, step.expired_points
-    FROM tags_tag tag
-    LEFT JOIN tags_taggroup grp ON grp.id = tag.group_id
-    CROSS JOIN LATERAL (
-        SELECT array_agg(make_interval(hours => days * 24) ORDER BY days) AS after,
-               array_agg(round(base * percent / 100.0)::int ORDER BY days) AS points,
-               array_agg(round(base * least(percent, tag.expired_percent) / 100.0)::int ORDER BY days)
-                   AS expired_points
-        FROM (SELECT 0 AS days, 100 AS percent
-              UNION ALL
-              SELECT (pair->>0)::int, (pair->>1)::int FROM jsonb_array_elements(tag.decay_steps) pair) steps,
-             LATERAL (SELECT CASE WHEN tag.is_archived THEN 0 ELSE tag.base_score END::numeric AS base) weight
-    ) step
-    """
-)
+from scoring.models import ScoreChange
+from scoring.sql.expression import totals
 
-# assignment(lead_id, tag_id, ..., step, points, next_at, is_expired_now): every assignment that was not removed,
-# at %(at)s. Intervals of timestamptz count exact elapsed time, so that no day is 23 or 25 hours long.
-ASSIGNMENTS = sql.SQL(
-    """
-    SELECT lt.id, lt.lead_id, lt.tag_id, lt.assigned_at, lt.expiration_at, lt.is_expired,
-           rule.group_id, rule.cap, at_step.step,
-           coalesce(lt.expiration_at <= %(at)s, false) AS is_expired_now,
-           CASE WHEN lt.expiration_at <= %(at)s THEN rule.expired_points[at_step.step]
-                ELSE rule.points[at_step.step] END AS points,
-           CASE WHEN lt.assigned_at > %(at)s THEN lt.assigned_at
-                ELSE least(lt.assigned_at + rule.after[at_step.step + 1],
-                           CASE WHEN lt.expiration_at > %(at)s THEN lt.expiration_at END) END AS next_at
-    FROM tags_leadtag lt
-    JOIN rule ON rule.tag_id = lt.tag_id
-    CROSS JOIN LATERAL (SELECT width_bucket(%(at)s - lt.assigned_at, rule.after) AS step) at_step
-    WHERE lt.removed_at IS NULL
-    """
-)
-
-# total(lead_id, score, next_at, is_flag_stale): what the assignments that meet a condition give at %(at)s. Other
-# rooms may put it before their own statement, to write a score with the row it belongs to.
-_TOTALS = sql.SQL(
-    """
-    rule AS MATERIALIZED ({rules}),
-    assignment AS ({assignments} AND {chosen_tags}),
-    grouped AS (
-        SELECT lead_id, CASE WHEN cap IS NULL THEN 0 ELSE group_id END AS capped, cap,
-               coalesce(sum(points), 0) AS points, min(next_at) AS next_at,
-               bool_or(is_expired <> is_expired_now) AS is_flag_stale
-        FROM assignment GROUP BY lead_id, 2, cap
-    ),
-    total AS (
-        SELECT lead_id, sum(least(points, cap))::int AS score, min(next_at) AS next_at,
-               bool_or(is_flag_stale) AS is_flag_stale
-        FROM grouped GROUP BY lead_id
-    )
-    """
-)
-
-
-def totals(chosen_tags: sql.Composable) -> sql.Composed:
-    """The CTEs up to `total`, for the assignments `lt` that meet a condition; binds %(at)s."""
-    return _TOTALS.format(rules=RULES, assignments=ASSIGNMENTS, chosen_tags=chosen_tags)
-
-
-# Effect: scores the chosen leads at %(at)s; writes score, next moment and expiry flags where they differ.
-# A lead written meanwhile (its revision moved) or scored at a later moment is left alone.
+# Effect: scores the chosen leads at %(at)s; writes score, next moment and expiry flags where they differ, and one row
+# of history for each score that changed. A lead written meanwhile (its revision moved) or scored at a later moment is
+# left alone.
 # Index: leads_lead_pkey or lead_due for the choice; leadtag_unique (lead, tag) for the assignments.
 _SCORE = sql.SQL(
     """
     WITH {totals},
     chosen AS (
-        SELECT id, score, rescore_at, score_revision, coalesce(scored_at > %(at)s, false) AS is_newer
+        SELECT id, score, rescore_at, rescore_cause, score_revision, coalesce(scored_at > %(at)s, false) AS is_newer
         FROM leads_lead WHERE {chosen}
     ),
     computed AS MATERIALIZED (
         SELECT chosen.id, chosen.score_revision, chosen.score AS old_score, coalesce(total.score, 0) AS score,
                total.next_at, coalesce(total.is_flag_stale, false) AS is_flag_stale,
+               least(CASE WHEN total.is_unapplied THEN {rule_change} END, chosen.rescore_cause,
+                     CASE WHEN total.is_flag_stale THEN {expiration} ELSE {decay} END) AS cause,
                (chosen.score, chosen.rescore_at) IS DISTINCT FROM (coalesce(total.score, 0), total.next_at) AS is_moved
         FROM chosen LEFT JOIN total ON total.lead_id = chosen.id
         WHERE NOT chosen.is_newer
@@ -99,7 +37,13 @@ _SCORE = sql.SQL(
         FROM computed
         WHERE (computed.is_moved OR computed.is_flag_stale)
           AND lead.id = computed.id AND lead.score_revision = computed.score_revision
-        RETURNING lead.id, computed.old_score <> computed.score AS is_changed, computed.is_flag_stale
+        RETURNING lead.id, computed.old_score, computed.score, computed.cause, computed.is_flag_stale,
+                  computed.old_score <> computed.score AS is_changed
+    ),
+    recorded AS (
+        INSERT INTO scoring_scorechange (lead_id, at, from_score, to_score, cause, job_id)
+        SELECT id, %(at)s, old_score, score, cause, %(job_id)s FROM written WHERE is_changed
+        RETURNING 1
     ),
     flagged AS (
         UPDATE tags_leadtag lt SET is_expired = NOT lt.is_expired
@@ -109,11 +53,22 @@ _SCORE = sql.SQL(
         RETURNING 1
     )
     SELECT (SELECT count(*) FROM chosen),
-           (SELECT count(*) FROM written WHERE is_changed),
+           (SELECT count(*) FROM recorded),
            (SELECT count(*) FROM chosen WHERE is_newer),
            (SELECT count(*) FROM flagged)
     """
 )
+
+
+# What follows a CTE inserted(id, score) that made leads with their scores.
+RECORD_FIRST_SCORES = sql.SQL(
+    """
+    INSERT INTO scoring_scorechange (lead_id, at, from_score, to_score, cause, job_id)
+    SELECT id, %(at)s, 0, score, {cause}, %(job_id)s FROM inserted WHERE score <> 0
+    """
+).format(cause=sql.Literal(ScoreChange.Cause.IMPORT.value))
+
+_CAUSES = {cause.name.lower(): sql.Literal(cause.value) for cause in ScoreChange.Cause}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,28 +90,28 @@ class Scored:
 
 
 def _score(chosen: sql.Composable, chosen_tags: sql.Composable, params: dict[str, Any]) -> Scored:
-    statement = _SCORE.format(totals=totals(chosen_tags), chosen=chosen)
+    statement = _SCORE.format(totals=totals(chosen_tags), chosen=chosen, **_CAUSES)
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
         row = cursor.fetchone()
     return Scored(*row)
 
 
-def score_range(*, first: int, last: int, at: dt.datetime) -> Scored:
+def score_range(*, first: int, last: int, at: dt.datetime, job_id: int | None = None) -> Scored:
     """Score the leads with ids in [first, last], due or not."""
     return _score(
         sql.SQL("id BETWEEN %(first)s AND %(last)s"),
         sql.SQL("lt.lead_id BETWEEN %(first)s AND %(last)s"),
-        {"first": first, "last": last, "at": at},
+        {"first": first, "last": last, "at": at, "job_id": job_id},
     )
 
 
-def score_leads(*, lead_ids: Sequence[int], at: dt.datetime) -> Scored:
+def score_leads(*, lead_ids: Sequence[int], at: dt.datetime, job_id: int | None = None) -> Scored:
     """Score these leads, due or not. Rows are locked in the order given: pass ids sorted."""
     return _score(
         sql.SQL("id = ANY(%(ids)s)"),
         sql.SQL("lt.lead_id = ANY(%(ids)s)"),
-        {"ids": list(lead_ids), "at": at},
+        {"ids": list(lead_ids), "at": at, "job_id": job_id},
     )
 
 
@@ -192,33 +147,6 @@ def verify_range(*, first: int, last: int, at: dt.datetime) -> dict[str, int]:
         cursor.execute(statement, {"first": first, "last": last, "at": at})
         row = cursor.fetchone()
     return dict(zip(("leads", "differences", "due", "newer", "pending"), row, strict=True))
-
-
-def explain(*, lead_id: int, at: dt.datetime) -> list[dict[str, Any]]:
-    """Each assignment of one lead at `at`, counted or not: the same expression that scores. Index: leadtag_unique."""
-    statement = sql.SQL(
-        """
-        WITH rule AS MATERIALIZED ({rules}),
-        assignment AS ({assignments} AND lt.lead_id = %(lead_id)s)
-        SELECT a.tag_id, tag.name, tag.color, tag.is_archived, tag.base_score, a.assigned_at, a.expiration_at,
-               a.is_expired_now, a.step,
-               CASE WHEN a.step = 0 OR tag.is_archived THEN 0
-                    WHEN a.is_expired_now THEN least(pct.percent, tag.expired_percent)
-                    ELSE pct.percent END AS percent,
-               coalesce(a.points, 0) AS points, a.next_at, a.group_id, grp.name AS group_name, a.cap
-        FROM assignment a
-        JOIN tags_tag tag ON tag.id = a.tag_id
-        LEFT JOIN tags_taggroup grp ON grp.id = a.group_id
-        CROSS JOIN LATERAL (
-            SELECT CASE WHEN a.step <= 1 THEN 100 ELSE (tag.decay_steps->(a.step - 2)->>1)::int END AS percent
-        ) pct
-        ORDER BY coalesce(a.points, 0) DESC, tag.name
-        """
-    ).format(rules=RULES, assignments=ASSIGNMENTS)
-    with connection.cursor() as cursor:
-        cursor.execute(statement, {"lead_id": lead_id, "at": at})
-        names = [column.name for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def due_ids(*, at: dt.datetime, limit: int, within: Sequence[int] | None = None) -> list[int]:
@@ -285,7 +213,9 @@ def carrier_bounds(*, tag_ids: Sequence[int], leads: int) -> tuple[int, list[tup
     return sum(count for _, count in rows), list(zip([0, *uptos], uptos, strict=False))
 
 
-def score_carriers(*, tag_ids: Sequence[int], first: int, last: int, at: dt.datetime) -> Scored:
+def score_carriers(
+    *, tag_ids: Sequence[int], first: int, last: int, at: dt.datetime, job_id: int | None = None
+) -> Scored:
     """Score the leads with ids in [first, last] that carry one of the tags, due or not. Index: leadtag_by_tag."""
     carriers = sql.SQL(
         "(SELECT lead_id FROM tags_leadtag WHERE tag_id = ANY(%(tag_ids)s) AND lead_id BETWEEN %(first)s AND %(last)s)"
@@ -293,5 +223,5 @@ def score_carriers(*, tag_ids: Sequence[int], first: int, last: int, at: dt.date
     return _score(
         sql.SQL("id IN {}").format(carriers),
         sql.SQL("lt.lead_id IN {}").format(carriers),
-        {"tag_ids": list(tag_ids), "first": first, "last": last, "at": at},
+        {"tag_ids": list(tag_ids), "first": first, "last": last, "at": at, "job_id": job_id},
     )

@@ -1,0 +1,1 @@
+"""Set-based statements of the engine; each says its effect and its index."""

@@ -1,0 +1,99 @@
+"""What proposed rules would do, computed by the same expression and without writing anything."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+from psycopg import sql
+
+from scoring.sql.expression import PROPOSED_ENDS, PROPOSED_RULES, totals
+
+_TOUCHED = sql.SQL(
+    "lt.lead_id IN (SELECT lead_id FROM tags_leadtag WHERE tag_id = ANY(%(touched)s) AND removed_at IS NULL)"
+)
+_EVERY = sql.SQL("true")
+
+# compared(lead_id, before, after): every lead that carries a touched tag, under today's rules and the proposed ones.
+_WHAT_IF = sql.SQL(
+    """
+    WITH before AS (WITH {today} SELECT lead_id, score FROM total),
+    after AS (WITH {proposed} SELECT lead_id, score FROM total),
+    compared AS MATERIALIZED (
+        SELECT lead_id, before.score AS before, after.score AS after
+        FROM before JOIN after USING (lead_id)
+        WHERE lead_id IN (SELECT lead_id FROM tags_leadtag WHERE tag_id = ANY(%(touched)s) AND removed_at IS NULL)
+    ),
+    moved AS MATERIALIZED (SELECT * FROM compared WHERE before <> after)
+    SELECT (SELECT count(*) FROM compared),
+           (SELECT count(*) FILTER (WHERE after > before) FROM moved),
+           (SELECT count(*) FILTER (WHERE after < before) FROM moved),
+           (SELECT count(*) FROM moved WHERE before < %(threshold)s AND after >= %(threshold)s),
+           (SELECT count(*) FROM moved WHERE before >= %(threshold)s AND after < %(threshold)s),
+           (SELECT coalesce(json_agg(json_build_array(lead_id, before, after)), '[]')
+            FROM (SELECT * FROM moved ORDER BY after - before DESC, lead_id LIMIT %(movers)s) up WHERE after > before),
+           (SELECT coalesce(json_agg(json_build_array(lead_id, before, after)), '[]')
+            FROM (SELECT * FROM moved ORDER BY after - before, lead_id LIMIT %(movers)s) down WHERE after < before),
+           (SELECT coalesce(json_agg(json_build_array(bin, before, after) ORDER BY bin), '[]') FROM (
+                SELECT bin, sum(before)::int AS before, sum(after)::int AS after FROM (
+                    SELECT floor(before::numeric / %(width)s)::int AS bin, count(*) AS before, 0 AS after
+                    FROM compared GROUP BY 1
+                    UNION ALL
+                    SELECT floor(after::numeric / %(width)s)::int, 0, count(*) FROM compared GROUP BY 1
+                ) either GROUP BY bin
+            ) histogram)
+    """
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """Counts of leads; movers as (lead id, before, after); bins as (number, leads before, leads after)."""
+
+    leads: int
+    rising: int
+    falling: int
+    crossing_up: int
+    crossing_down: int
+    risers: list[tuple[int, int, int]]
+    fallers: list[tuple[int, int, int]]
+    bins: list[tuple[int, int, int]]
+
+
+def compare(
+    *,
+    params: dict[str, Any],
+    tags: list[dict[str, Any]],
+    groups: list[dict[str, Any]],
+    are_many: bool,
+) -> Compared:
+    """Leads that carry a touched tag under today's rules and under `tags` and `groups`, which are whole sets of rules.
+
+    `params`: at, touched (tag ids), threshold, movers (how many), width (of a bin, in points). With `are_many` all
+    assignments are read in one go; else those of the leads in question. Index: leadtag_by_tag, leadtag_unique.
+    """
+    chosen = _EVERY if are_many else _TOUCHED
+    statement = _WHAT_IF.format(today=totals(chosen), proposed=totals(chosen, rules=PROPOSED_RULES, ends=PROPOSED_ENDS))
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {**params, "tags": json.dumps(tags), "groups": json.dumps(groups)})
+        leads, rising, falling, up, down, risers, fallers, bins = cursor.fetchone()
+    return Compared(
+        leads=leads,
+        rising=rising,
+        falling=falling,
+        crossing_up=up,
+        crossing_down=down,
+        risers=[tuple(row) for row in risers],
+        fallers=[tuple(row) for row in fallers],
+        bins=[tuple(row) for row in bins],
+    )
+
+
+def share_of_carriers(*, tag_ids: list[int]) -> float:
+    """About which share of all assignments carries one of the tags, by the planner's statistics: 0 to 1."""
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN (FORMAT JSON) SELECT FROM tags_leadtag WHERE tag_id = ANY(%s)", [tag_ids])
+        carriers = cursor.fetchone()[0][0]["Plan"]["Plan Rows"]
+        cursor.execute("EXPLAIN (FORMAT JSON) SELECT FROM tags_leadtag")
+        every = cursor.fetchone()[0][0]["Plan"]["Plan Rows"]
+    return float(carriers / max(every, 1))
