@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.db import OperationalError, transaction
 from django.utils import timezone
 from psycopg.errors import DeadlockDetected
@@ -24,7 +25,6 @@ logger = logging.getLogger(__name__)
 RECALCULATE = "recalculate-scores"
 DRAIN_AT_ONCE = 200  # leads; beyond that a worker is woken
 BATCH = 10_000
-RANGE = 50_000
 DEADLOCK_TRIES = 5
 
 
@@ -89,7 +89,7 @@ def run_recalculation(run: JobRun) -> dict[str, Any]:
         with run.chunk():
             run.total = Lead.objects.count()
             run.stage = "Scoring leads"
-            run.plan_ranges(passes.range_bounds(leads=RANGE))
+            run.plan_ranges(passes.range_bounds(leads=settings.SCORE_RANGE_LEADS))
     started = time.monotonic()
     counts = run.do_ranges()
     return {"leads": run.done, **counts, "seconds": round(time.monotonic() - started, 3)}
