@@ -14,6 +14,7 @@ from psycopg.errors import DeadlockDetected
 from accounts.models import User
 from jobs.models import Job
 from jobs.operations import start_job
+from jobs.ranges import RangeCollided
 from jobs.runs import JobRun
 from leads.models import Lead
 from scoring.sql import passes
@@ -28,14 +29,15 @@ BATCH = 10_000
 DEADLOCK_TRIES = 5
 
 
-def retrying_deadlocks(write: Callable[[], Scored]) -> Scored:
-    """Run one statement in a transaction of its own, again when PostgreSQL broke a deadlock against it."""
+def retrying_collisions(write: Callable[[], Scored]) -> Scored:
+    """Run one statement in a transaction of its own, again when it met other writers."""
     for attempt in range(1, DEADLOCK_TRIES + 1):
         try:
             with transaction.atomic():
                 return write()
-        except OperationalError as error:
-            if not isinstance(error.__cause__, DeadlockDetected) or attempt == DEADLOCK_TRIES:
+        except (OperationalError, RangeCollided) as error:
+            is_passing = isinstance(error, RangeCollided) or isinstance(error.__cause__, DeadlockDetected)
+            if not is_passing or attempt == DEADLOCK_TRIES:
                 raise
             time.sleep(0.05 * attempt)
     raise AssertionError("unreachable")
@@ -44,7 +46,7 @@ def retrying_deadlocks(write: Callable[[], Scored]) -> Scored:
 def drain_leads(*, lead_ids: Sequence[int], at: dt.datetime) -> Scored:
     """Score those of these leads that are due."""
     ids = passes.due_ids(at=at, limit=len(lead_ids), within=lead_ids)
-    return retrying_deadlocks(lambda: passes.score_leads(lead_ids=ids, at=at)) if ids else Scored()
+    return retrying_collisions(lambda: passes.score_leads(lead_ids=ids, at=at)) if ids else Scored()
 
 
 def drain_after_commit(lead_ids: Sequence[int], at: dt.datetime) -> None:
@@ -61,7 +63,7 @@ def drain_due(*, at: dt.datetime, until: float | None = None) -> Scored:
     """Score every due lead, a batch a transaction, until none is left or `time.monotonic()` passes `until`."""
     total = Scored()
     while ids := passes.due_ids(at=at, limit=BATCH):
-        total += retrying_deadlocks(lambda ids=ids: passes.score_leads(lead_ids=ids, at=at))  # type: ignore[misc]
+        total += retrying_collisions(lambda ids=ids: passes.score_leads(lead_ids=ids, at=at))  # type: ignore[misc]
         if until is not None and time.monotonic() > until:
             break
     return total
