@@ -27,6 +27,7 @@ ADMIN = MANAGER | {
     "accounts.view_apitoken",
     "accounts.delete_apitoken",
     "jobs.change_job",
+    "jobs.view_metrics",
 }
 ROLES: dict[str, frozenset[str]] = {
     "viewer": VIEWER,

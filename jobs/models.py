@@ -36,6 +36,12 @@ class Job(models.Model):
     key = models.CharField(  # noqa: DJ001  (null: no single flight; unique among the rest)
         max_length=200, null=True, blank=True, help_text="Single flight: one live job per kind and key."
     )
+    slot = models.CharField(  # noqa: DJ001  (null: asked for by a person, as often as they like)
+        max_length=40,
+        null=True,
+        blank=True,
+        help_text="What this run is for, such as a date: one job per kind and slot.",
+    )
     title = models.CharField(max_length=200)
     status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
     stage = models.CharField(max_length=60, blank=True)
@@ -45,6 +51,10 @@ class Job(models.Model):
     cursor = models.JSONField(default=dict, blank=True, help_text="Where the next chunk begins.")
     chunk = models.PositiveIntegerField(default=0, help_text="Chunks committed; each names the one it follows.")
     attempt = models.PositiveIntegerField(default=0)
+    attempts_before = models.PositiveIntegerField(
+        default=0, help_text="Attempts made when a person last began it anew."
+    )
+    failures = models.PositiveSmallIntegerField(default=0, help_text="Unforeseen failures; a slot's job has three.")
     worker = models.CharField(max_length=120, blank=True, help_text="host:pid:start of the process at work.")
     as_of = models.DateTimeField(help_text="The moment that the whole job counts as now.")
     heartbeat_at = models.DateTimeField(null=True, blank=True)
@@ -62,12 +72,14 @@ class Job(models.Model):
     objects = JobQuerySet.as_manager()
 
     class Meta:
+        permissions = [("view_metrics", "Can read the metrics")]
         constraints = [
             models.UniqueConstraint(
                 fields=["kind", "key"],
                 condition=Q(status__in=["queued", "running"]),
                 name="job_single_flight",
             ),
+            models.UniqueConstraint(fields=["kind", "slot"], condition=Q(slot__isnull=False), name="job_one_per_slot"),
             models.CheckConstraint(
                 condition=Q(status__in=["queued", "running", "succeeded", "failed", "cancelled"]),
                 name="job_known_status",
@@ -78,7 +90,9 @@ class Job(models.Model):
                 fields=["status", "heartbeat_at"],
                 condition=Q(status__in=["queued", "running"]),
                 name="job_live",
-            )
+            ),
+            models.Index(fields=["kind", "-id"], name="job_by_kind"),
+            models.Index(fields=["finished_at"], condition=Q(status="failed"), name="job_failed"),
         ]
 
     def __str__(self) -> str:
@@ -97,6 +111,20 @@ class Job(models.Model):
         if self.status == self.Status.SUCCEEDED:
             return 100
         return min(99, self.done * 100 // self.total) if self.total else 0
+
+
+class Tick(models.Model):
+    """The slot in which some light periodic work was last done, where a Job each time would be too much."""
+
+    name = models.CharField(max_length=60)
+    slot = models.CharField(max_length=200)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["name"], name="tick_one_per_name")]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.slot}"
 
 
 class JobRange(models.Model):

@@ -13,13 +13,16 @@ from redis.exceptions import RedisError
 
 from accounts.models import User
 from jobs.identity import is_dead_here, worker_identity
-from jobs.models import STALE_AFTER, Job
+from jobs.models import STALE_AFTER, Job, Tick
 from jobs.ranges import Invite, with_threads
-from jobs.registry import handler_for
+from jobs.registry import handler_for, tell_end
 from jobs.runs import JobLost, JobRefused, JobRun, heartbeat
 
 logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 10
+SLOT_TRIES = (
+    3  # a slot's job that fails in an unforeseen way is queued again, a minute later, until it failed this often
+)
 # A COPY raises psycopg's own errors; a connection found closed is an InterfaceError.
 DATABASE_AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 _at_work: set[int] = set()  # jobs that this process is doing; one that names it and is not here was interrupted
@@ -33,18 +36,21 @@ def start_job(
     at: dt.datetime,
     params: dict[str, Any] | None = None,
     key: str | None = None,
+    slot: str | None = None,
     by: User | None = None,
     announce: bool = True,
 ) -> Job:
     """Make a queued job and wake a worker when the transaction commits.
 
-    With a `key`, a live job of the same kind and key is returned instead of a second one (single flight).
+    With a `slot`, the job that this slot has already, ended or not, is returned instead of a second one. With a
+    `key`, a live job of the same kind and key is (single flight), be it of another slot.
     """
     try:
         with transaction.atomic():
             job = Job.objects.create(
                 kind=kind,
                 key=key,
+                slot=slot,
                 title=title,
                 params=params or {},
                 as_of=at,
@@ -52,10 +58,11 @@ def start_job(
                 created_by=by,
             )
     except IntegrityError:
-        live = Job.objects.live().filter(kind=kind, key=key).first()
-        if live is None:
+        of_slot = Job.objects.filter(kind=kind, slot=slot).first() if slot is not None else None
+        there = of_slot or Job.objects.live().filter(kind=kind, key=key).first()
+        if there is None:
             raise
-        return live
+        return there
     if announce:
         transaction.on_commit(lambda: announce_job(job_id=job.pk))
     return job
@@ -113,10 +120,10 @@ def run_job(*, job_id: int, invite: Invite = with_threads) -> Job | None:
     job = _claim(job_id)
     if job is None:
         return None
-    if job.attempt > MAX_ATTEMPTS:
+    if job.attempt - job.attempts_before > MAX_ATTEMPTS:
         why = job.error or "the worker died each time."
         _end(job, Job.Status.FAILED, f"Given up after {MAX_ATTEMPTS} attempts: {why}")
-        return Job.objects.get(pk=job_id)
+        return _ended(job)
     logger.info("job %s (%s) attempt %s begins", job.pk, job.title, job.attempt)
     run = JobRun(job, invite)
     _at_work.add(job_id)
@@ -139,17 +146,35 @@ def run_job(*, job_id: int, invite: Invite = with_threads) -> Job | None:
             return None
     except Exception as error:
         logger.exception("job %s failed", job.pk)
-        _end(
+        _fail(
             job,
-            Job.Status.FAILED,
             f"Something unforeseen went wrong ({type(error).__name__}); the server's log has the details under job "
             f"{job.pk}. What had landed before is kept.",
         )
     finally:
         _at_work.discard(job_id)
-    ended = Job.objects.get(pk=job_id)
+    return _ended(job)
+
+
+def _ended(job: Job) -> Job:
+    """The job as this attempt left it; whoever wants to know that it has ended is told."""
+    ended = Job.objects.get(pk=job.pk)
     logger.info("job %s (%s) is %s", ended.pk, ended.title, ended.status)
+    if not ended.is_live and ended.attempt == job.attempt:
+        tell_end(ended)
     return ended
+
+
+def _fail(job: Job, error: str) -> None:
+    """End a job that failed for reasons nobody foresaw; a slot has no other job, so that its own is tried again."""
+    if job.slot is None or job.failures + 1 >= SLOT_TRIES:
+        Job.objects.filter(pk=job.pk, attempt=job.attempt).update(failures=F("failures") + 1)
+        _end(job, Job.Status.FAILED, error)
+        return
+    # Announced now: the sweep lets a minute pass before the next attempt.
+    Job.objects.filter(pk=job.pk, attempt=job.attempt, status=Job.Status.RUNNING).update(
+        status=Job.Status.QUEUED, announced_at=timezone.now(), error=error, failures=F("failures") + 1
+    )
 
 
 def _end(job: Job, status: Job.Status, error: str) -> None:
@@ -185,6 +210,39 @@ def cancel_job(*, job_id: int) -> bool:
     ):
         return True
     return bool(Job.objects.filter(pk=job_id, status=Job.Status.RUNNING).update(is_cancel_requested=True))
+
+
+def retry_job(*, job_id: int) -> bool:
+    """Queue a failed or cancelled job again, as itself: ranges that are done stay done.
+
+    Its attempts and failures are counted from here. False when it is neither, or another one of its key is live.
+    """
+    ended = Job.objects.filter(pk=job_id, status__in=[Job.Status.FAILED, Job.Status.CANCELLED])
+    try:
+        with transaction.atomic():
+            again = ended.update(
+                status=Job.Status.QUEUED,
+                attempts_before=F("attempt"),
+                failures=0,
+                error="",
+                is_cancel_requested=False,
+                announced_at=None,
+                finished_at=None,
+            )
+    except IntegrityError:  # another one of its key is live
+        return False
+    if again:
+        transaction.on_commit(lambda: announce_job(job_id=job_id))
+    return bool(again)
+
+
+def take_slot(*, name: str, slot: str) -> bool:
+    """True for the one caller who is first to name this slot after another one: light work, once per slot."""
+    # Of two who update at once the second waits for the first, and then finds the slot taken.
+    if Tick.objects.filter(name=name).exclude(slot=slot).update(slot=slot):
+        return True
+    _, is_made = Tick.objects.get_or_create(name=name, defaults={"slot": slot})
+    return is_made
 
 
 def abandoned_job_ids() -> list[int]:
