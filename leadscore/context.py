@@ -5,9 +5,10 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
-from jobs.queries import count_live_jobs
+from scoring.alarms import Watch, look
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,10 @@ PLACES = (
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """Ways, running jobs; computed only where a template asks."""
+    """Ways, running jobs, alarms; computed only where a template asks."""
     return {
         "places": SimpleLazyObject(lambda: _places(request)),
-        "running_jobs": SimpleLazyObject(lambda: _running(request)),
+        "watch": SimpleLazyObject(lambda: _watch(request)),
     }
 
 
@@ -52,5 +53,8 @@ def _places(request: HttpRequest) -> list[Place]:
     return places
 
 
-def _running(request: HttpRequest) -> int:
-    return count_live_jobs() if request.user.has_perm("jobs.view_job") else 0
+def _watch(request: HttpRequest) -> Watch:
+    """Running jobs and alarms by one query, for people who may see jobs."""
+    if not request.user.has_perm("jobs.view_job"):
+        return Watch(live_jobs=0, is_overdue=False, alarms=[])
+    return look(at=timezone.now())

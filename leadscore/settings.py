@@ -1,6 +1,7 @@
 """One settings file, driven by the environment; odd values are refused at start, in words."""
 
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -162,6 +163,9 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep-jobs": {"task": "jobs.sweep", "schedule": 15.0},
     "sweep-due-scores": {"task": "scoring.sweep", "schedule": 60.0},
+    # Asked each minute whether the night's slot has its job: beat's own clock is in UTC, and may be down at the hour.
+    "nightly-scores": {"task": "scoring.nightly", "schedule": 60.0},
+    "log-alarms": {"task": "scoring.alarms", "schedule": 60.0},
 }
 
 AUTH_USER_MODEL = "accounts.User"
@@ -178,8 +182,22 @@ AUTH_PASSWORD_VALIDATORS = [
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = env.str("LEADSCORE_TIME_ZONE", default="America/New_York")
+NIGHTLY_HOUR = env.int("LEADSCORE_NIGHTLY_HOUR", default=4)  # in TIME_ZONE; away from 1 to 3, where clocks change
+if not 0 <= NIGHTLY_HOUR <= 23:
+    raise ImproperlyConfigured(f"LEADSCORE_NIGHTLY_HOUR is {NIGHTLY_HOUR}; it may be 0 to 23.")
+HISTORY_MONTHS = env.int("LEADSCORE_HISTORY_MONTHS", default=13)
+if HISTORY_MONTHS < 1:
+    raise ImproperlyConfigured(f"LEADSCORE_HISTORY_MONTHS is {HISTORY_MONTHS}; keep 1 month of score history or more.")
 USE_I18N = False
 USE_TZ = True
+
+# Who hears how the nightly run ended. Without EMAIL_URL the mail is printed.
+NOTIFY = [address.strip() for address in env.list("LEADSCORE_NOTIFY", default=[]) if address.strip()]
+if odd := [address for address in NOTIFY if not re.fullmatch(r"[^@\s]+@[^@\s]+", address)]:
+    raise ImproperlyConfigured(f"LEADSCORE_NOTIFY holds {odd[0]!r}; write addresses with commas between them.")
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("LEADSCORE_MAIL_FROM", default="leadscore@localhost")
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]

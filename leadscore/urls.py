@@ -13,6 +13,7 @@ urlpatterns = [
     path("imports/", include("imports.urls")),
     path("tags/", include("tags.urls")),
     path("scoring/", include("scoring.urls")),
+    path("", include("scoring.run_urls")),
     path("jobs/", include("jobs.urls")),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),

@@ -13,9 +13,10 @@ from psycopg.errors import DeadlockDetected
 
 from accounts.models import User
 from jobs.models import Job
-from jobs.operations import start_job
+from jobs.operations import start_job, take_slot
 from jobs.ranges import RangeCollided
 from jobs.runs import JobRun
+from jobs.sql import try_lock
 from leads.models import Lead
 from scoring.sql import passes
 from scoring.sql.passes import Scored
@@ -24,6 +25,7 @@ from tags.operations import APPLY_RULE_CHANGE, start_rule_change_job
 
 logger = logging.getLogger(__name__)
 RECALCULATE = "recalculate-scores"
+SWEEP_LOCK = "scoring.sweep"
 DRAIN_AT_ONCE = 200  # leads; beyond that a worker is woken
 BATCH = 10_000
 DEADLOCK_TRIES = 5
@@ -70,14 +72,29 @@ def drain_due(*, at: dt.datetime, until: float | None = None) -> Scored:
 
 
 def sweep(*, at: dt.datetime, seconds: float = 240.0) -> Scored:
-    """Drain what is due, and resume rule changes whose job was lost. Cheap when there is nothing to do."""
-    for change in RuleChange.objects.filter(applied_at__isnull=True):
-        if not Job.objects.live().filter(kind=APPLY_RULE_CHANGE, key=str(change.pk)).exists():
-            start_rule_change_job(change=change)
-    scored = drain_due(at=at, until=time.monotonic() + seconds)
+    """Drain what is due, and resume rule changes whose job was lost. Cheap when there is nothing to do.
+
+    One sweep at a time: while another session sweeps, this one does nothing. An advisory lock says so, not a Job: a
+    row for each minute would bury the jobs that people look for, and a lock that ends with its connection needs no
+    heartbeat. What becomes due while a sweep ends waits for the next minute at most.
+    """
+    with try_lock(SWEEP_LOCK) as is_ours:
+        if not is_ours:
+            return Scored()
+        for change in RuleChange.objects.filter(applied_at__isnull=True):
+            if not Job.objects.live().filter(kind=APPLY_RULE_CHANGE, key=str(change.pk)).exists():
+                start_rule_change_job(change=change)
+        scored = drain_due(at=at, until=time.monotonic() + seconds)
     if scored.leads:
         logger.info("sweep: %s leads due, %s scores changed", scored.leads, scored.changed)
     return scored
+
+
+def sweep_minute(*, at: dt.datetime) -> Scored:
+    """The sweep of this minute, once, however many schedulers ask for it."""
+    if not take_slot(name=SWEEP_LOCK, slot=f"{at.astimezone(dt.UTC):%Y-%m-%dT%H:%MZ}"):
+        return Scored()
+    return sweep(at=at)
 
 
 def start_recalculation(*, at: dt.datetime, by: User | None, announce: bool = True) -> Job:
@@ -92,9 +109,30 @@ def run_recalculation(run: JobRun) -> dict[str, Any]:
             run.total = Lead.objects.count()
             run.stage = "Scoring leads"
             run.plan_ranges(passes.range_bounds(leads=settings.SCORE_RANGE_LEADS))
-    started = time.monotonic()
+    return report_run(run, do_timed_ranges(run))
+
+
+def do_timed_ranges(run: JobRun) -> dict[str, Any]:
+    """Do the job's ranges: leads and counts of all attempts, seconds and leads a second of this one."""
+    before, started = run.done, time.monotonic()
     counts = run.do_ranges()
-    return {"leads": run.done, **counts, "seconds": round(time.monotonic() - started, 3)}
+    seconds = time.monotonic() - started
+    return {
+        "leads": run.done,
+        **counts,
+        "seconds": round(seconds, 3),
+        "per_second": round((run.done - before) / max(seconds, 0.001)),
+    }
+
+
+def report_run(run: JobRun, result: dict[str, Any]) -> dict[str, Any]:
+    """Log in one line what a run brought, and hand it on."""
+    logger.info(
+        "%s (job %s): %s leads, %s scores changed, %s leads a second, %s s",
+        *(run.job.title, run.job.pk, result["leads"], result.get("changed", 0)),
+        *(result["per_second"], result["seconds"]),
+    )
+    return result
 
 
 def score_range(job: Job, after: int, upto: int) -> dict[str, int]:
@@ -110,10 +148,10 @@ def run_rule_change(run: JobRun) -> dict[str, Any]:
             run.stage = "Scoring leads"
             run.total, bounds = passes.carrier_bounds(tag_ids=change.tag_ids, leads=BATCH)
             run.plan_ranges(bounds)
-    counts = run.do_ranges()
+    result = do_timed_ranges(run)
     with run.chunk():
         RuleChange.objects.filter(pk=change.pk, applied_at__isnull=True).update(applied_at=timezone.now())
-    return {"leads": run.done, **counts}
+    return report_run(run, result)
 
 
 def score_carriers(job: Job, after: int, upto: int) -> dict[str, int]:

@@ -4,11 +4,14 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+from jobs.models import Job
 from leads.models import Lead
 from scoring.models import ScoreChange
-from scoring.operations import drain_leads
+from scoring.nightly import NIGHTLY
+from scoring.operations import RECALCULATE, drain_leads
 from scoring.sql import passes, reads
 from tags.models import RuleChange
+from tags.operations import APPLY_RULE_CHANGE
 
 VERIFY_RANGE = 100_000
 FORECAST_DAYS = 90
@@ -180,3 +183,11 @@ def verify_scores(*, at: dt.datetime) -> dict[str, int]:
         for name, count in passes.verify_range(first=after + 1, last=upto, at=at).items():
             totals[name] += count
     return totals
+
+
+def recent_runs(*, count: int = 50) -> list[Job]:
+    """The newest full recalculations, nightly runs and rule changes, newest first. Index: job_by_kind, once a kind."""
+    newest: list[Job] = []
+    for kind in (RECALCULATE, NIGHTLY, APPLY_RULE_CHANGE):
+        newest += Job.objects.filter(kind=kind).newest_first().select_related("created_by")[:count]
+    return sorted(newest, key=lambda job: -job.pk)[:count]

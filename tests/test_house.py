@@ -20,12 +20,14 @@ ORDER = ["leadscore", "deals", "mailings", "territories", "imports", "scoring", 
 ROOMS = [room for room in ORDER if (ROOT / room).is_dir()]
 
 # Where the clock is read: whoever is called from outside, and the machinery that says when a worker was last alive.
-OUTERMOST = ("views.py", "api.py", "tasks.py", "admin.py")
+OUTERMOST = ("views.py", "run_views.py", "api.py", "tasks.py", "admin.py")
 CLOCK_READERS = {
     "accounts/authentication.py:ApiTokenAuthentication.validate_user": "called by the framework, once a request",
     "imports/operations.py:_finish": "how long the import took, for people",
+    "leadscore/context.py:_watch": "called by the framework, once a page",
     "leadscore/templatetags/pages.py:duration": "how long a job has run so far, for people",
     "scoring/apps.py:make_partitions": "called by the framework, after migrate",
+    "scoring/nightly.py:check_scores": "people write meanwhile: what became due since the run began is left out",
     "scoring/operations.py:run_rule_change": "a rule change is applied when it is, not when its job began",
     "tags/operations.py:start_rule_change_job": "read after the commit: whoever scored later knew the new rules",
 }

@@ -247,3 +247,43 @@ def score_carriers(
         )
         ids = [row[0] for row in cursor.fetchall()]
     return score_leads(lead_ids=ids, at=at, job_id=job_id)
+
+
+def due_bounds(*, at: dt.datetime, leads: int) -> tuple[int, list[tuple[int, int]]]:
+    """How many leads a drain at `at` would take, and ranges (after, upto] of ids with about `leads` of them each.
+
+    Index: lead_due.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT max(id), count(*) FROM (SELECT id, (row_number() OVER (ORDER BY id) - 1) / %s AS slot "
+            "FROM leads_lead WHERE rescore_at <= %s AND coalesce(scored_at <= %s, true)) numbered "
+            "GROUP BY slot ORDER BY 1",
+            [leads, at, at],
+        )
+        rows = cursor.fetchall()
+    uptos = [upto for upto, _ in rows]
+    return sum(count for _, count in rows), list(zip([0, *uptos], uptos, strict=False))
+
+
+def score_due_range(*, first: int, last: int, at: dt.datetime, job_id: int | None = None) -> Scored:
+    """Score the leads with ids in [first, last] that are due at `at`, and no others.
+
+    The ids first, as the drain does: a range may span few due leads among many. Index: leads_lead_pkey or lead_due.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM leads_lead WHERE id BETWEEN %s AND %s AND rescore_at <= %s "
+            "AND coalesce(scored_at <= %s, true) ORDER BY id",
+            [first, last, at, at],
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+    return score_leads(lead_ids=ids, at=at, job_id=job_id) if ids else Scored()
+
+
+def oldest_due_at(*, at: dt.datetime) -> dt.datetime | None:
+    """Since when the longest waiting lead has been due. Index: lead_due, its first entry."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT min(rescore_at) FROM leads_lead WHERE rescore_at <= %s", [at])
+        found: dt.datetime | None = cursor.fetchone()[0]
+    return found
