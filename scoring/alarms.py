@@ -20,7 +20,7 @@ OVERDUE_AFTER = dt.timedelta(hours=2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """What is wrong and what to do, in words, and where to do it."""
+    """What is wrong and what to do, in words, and where to do it, if that is a page."""
 
     name: str
     title: str
@@ -79,10 +79,9 @@ def _about_nightly(state: dict[str, Any], at: dt.datetime, is_overdue: bool) -> 
         return Alarm(
             name="nightly-failed",
             title=f"The nightly run of {_night(state['slot'])} failed.",
-            advice="Scores are still kept current each minute, but nobody has checked them and old history stays. "
-            "See why it failed; once that is mended, run it again.",
+            advice="Scores stay current each minute, but are not checked.",
             url=_run_url(state),
-            link="See why and run it again",
+            link="See why, then run it again",
         )
     if not is_overdue:
         return None
@@ -100,7 +99,7 @@ def _about_nightly(state: dict[str, Any], at: dt.datetime, is_overdue: bool) -> 
         advice = "It has been at work for more than two hours. See how far it is; stopping it loses nothing."
     else:
         title, link = f"The nightly run of {_night(slot.name)} was stopped.", "Run it again"
-        advice = "Scores are still kept current each minute, but nobody has checked them. Run it again."
+        advice = "Scores stay current each minute, but are not checked."
     return Alarm(name="nightly-overdue", title=title, advice=advice, url=_run_url(state), link=link)
 
 
@@ -124,10 +123,10 @@ def _about_strays(state: dict[str, Any]) -> Alarm | None:
     return Alarm(
         name="history-strays",
         title="Score history lies outside of every month.",
-        advice="Nothing is lost, but it is never cleared. Whoever runs this installation should see whether the "
-        "server's clock is right, then follow docs/operation.md, \u201cHistory outside of every month\u201d.",
-        url=reverse("runs:list"),
-        link="Look at the runs",
+        advice="Nothing is lost. Whoever runs this installation should see whether its clocks are right, then move it "
+        "as docs/operation.md says.",
+        url="",
+        link="",
     )
 
 

@@ -337,6 +337,17 @@ def test_stray_history_is_told(settled, viewer_client) -> None:
     assert b"Score history lies outside of every month" in viewer_client.get("/jobs/").content
 
 
+def test_stray_history_is_moved_as_the_page_on_operation_says(settled, settings) -> None:
+    stray(dt.datetime(2031, 1, 5, tzinfo=dt.UTC))
+    page = (settings.BASE_DIR / "docs" / "operation.md").read_text()
+    recipe = page.partition("    BEGIN;")[2].partition("    COMMIT;")[0]
+    with connection.cursor() as cursor:
+        cursor.execute(recipe)
+    assert history.count_strays() == 0
+    assert ScoreChange.objects.filter(at__year=2031).count() == 1
+    assert names(DUE) == []
+
+
 def test_alarms_are_logged_when_they_change_and_once_an_hour(settled, caplog) -> None:
     run_night()
     assert alarms.log_alarms(at=NOW) == []
