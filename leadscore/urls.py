@@ -3,6 +3,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
 from leadscore import views
+from scoring.views import distribution
 
 admin.site.site_header = admin.site.site_title = "LeadScore"
 admin.site.index_title = "Configuration"
@@ -14,6 +15,7 @@ urlpatterns = [
     path("tags/", include("tags.urls")),
     path("scoring/", include("scoring.urls")),
     path("", include("scoring.run_urls")),
+    path("scores/", distribution, name="scores"),
     path("jobs/", include("jobs.urls")),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),

@@ -1,4 +1,4 @@
-"""What scoring adds to the lead pages: the score column, range filter, sort, and the explanation panel."""
+"""What scoring adds to the lead pages: the score column, range filter, sort, and the panels of a score."""
 
 from collections.abc import Mapping, Sequence
 
@@ -49,3 +49,9 @@ def register() -> None:
     registry.add_sort("score", "score")
     registry.add_api_field("score", scores_of)
     registry.add_panel(registry.Panel(key="score", title="Why this score", url_name="scoring:lead-panel", order=10))
+    registry.add_panel(
+        registry.Panel(key="forecast", title="What comes next", url_name="scoring:lead-forecast", order=12)
+    )
+    registry.add_panel(
+        registry.Panel(key="history", title="How it got here", url_name="scoring:lead-history", order=25)
+    )

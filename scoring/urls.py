@@ -6,4 +6,6 @@ app_name = "scoring"
 urlpatterns = [
     path("recalculate/", views.recalculate, name="recalculate"),
     path("lead/<int:pk>/", views.lead_panel, name="lead-panel"),
+    path("lead/<int:pk>/forecast/", views.forecast_panel, name="lead-forecast"),
+    path("lead/<int:pk>/history/", views.history_panel, name="lead-history"),
 ]
