@@ -12,7 +12,7 @@ from django.test import Client
 from scoring.distribution import Bin, score_distribution, top_leads
 from tags.models import Tag
 from tags.operations import remove_tag
-from tests.api import api_client
+from tests.api import api_client, problem
 from tests.factories import assign, make_lead, make_scored_lead, make_tag
 
 pytestmark = pytest.mark.django_db
@@ -272,3 +272,27 @@ def test_the_number_of_queries_does_not_grow_with_the_leads(viewer_client, djang
         cache.clear()
         with django_assert_max_num_queries(14):
             viewer_client.get("/scores/")
+
+
+# The API -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_distribution_over_the_api_is_that_of_the_page(api) -> None:
+    tag = make_tag(base_score=700)
+    make_scored_lead(tags=[tag])
+    make_scores(-10, 2100)
+    body = api.get("/api/scores/distribution?threshold=700").json()
+    assert (body["leads"], body["median"], body["lowest"], body["highest"]) == (3, 700, -10, 2100)
+    assert (body["threshold"], body["at_or_above"], body["bin_width"]) == (700, 2, 100)
+    assert body["bins"][0] == {"low": -100, "high": 0, "leads": 1}
+    assert body["stacks"] == [{"tags": 0, "leads": 2, "average": 1045.0}, {"tags": 1, "leads": 1, "average": 700.0}]
+    assert api.get(f"/api/scores/distribution?tag={tag.pk}").json()["leads"] == 1
+    again = api.get("/api/scores/distribution?threshold=700").json()
+    assert again["as_of"] == body["as_of"]
+
+
+@pytest.mark.parametrize(
+    "query", ["tag=999999", "tag=x", "threshold=many", "threshold=99999999999", "tags=1", "tag=%00"]
+)
+def test_what_cannot_be_right_gets_400_over_the_api(api, query) -> None:
+    assert query.split("=")[0] in problem(api.get(f"/api/scores/distribution?{query}"), 400)["errors"]

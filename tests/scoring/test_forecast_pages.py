@@ -13,7 +13,7 @@ from jobs.models import Job
 from scoring.curves import step_curve
 from scoring.models import ScoreChange
 from tags.models import TagGroup
-from tests.api import api_client
+from tests.api import api_client, problem
 from tests.conftest import NOW
 from tests.factories import import_rows, make_lead, make_scored_lead, make_tag
 
@@ -153,3 +153,51 @@ def test_a_curve_of_nothing_lies_on_the_ground(now) -> None:
     curve = step_curve(steps=[(now, 0)], first=now, last=now)
     assert curve.line == "M0 100.00H100"
     assert [tick.value for tick in curve.ticks] == [1, 0]
+
+
+# The API -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_forecast_begins_today_and_adds_up(api) -> None:
+    lead = make_scored_lead(tags=[make_tag(name="Lawsuit", base_score=400, expiration_days=30)], at=timezone.now())
+    body = api.get(f"/api/leads/{lead.pk}/forecast").json()
+    today, expired = body["points"]
+    assert (body["days"], today["at"], today["score"], today["turns"]) == (90, body["at"], 400, [])
+    assert (expired["score"], expired["change"]) == (0, -400)
+    assert [(turn["tag"], turn["what"], turn["points"]) for turn in expired["turns"]] == [("Lawsuit", "expires", -400)]
+    begins, ends = (dt.datetime.fromisoformat(body[name]) for name in ("at", "until"))
+    assert ends - begins == dt.timedelta(days=90)
+    assert len(api.get(f"/api/leads/{lead.pk}/forecast?days=29").json()["points"]) == 1
+    assert api.get(f"/api/leads/{lead.pk}/forecast?days=365").json()["days"] == 365
+
+
+@pytest.mark.parametrize("days", ["", "0", "366", "-1", "1.5", "many", "٣", "9" * 30, "%00"])
+def test_days_beyond_sense_get_400(api, days) -> None:
+    assert "days" in problem(api.get(f"/api/leads/{make_lead().pk}/forecast?days={days}"), 400)["errors"]
+
+
+def test_the_history_comes_newest_first_in_pages_that_lose_nothing(api) -> None:
+    lead, other = make_lead(), make_lead()
+    # Three changes at one moment: the page ends among them.
+    for number, hours in enumerate([0, 1, 1, 1, 2]):
+        change(lead.pk, NOW + dt.timedelta(hours=hours), number, number + 1, ScoreChange.Cause.TAG_CHANGE)
+    change(other.pk, NOW, 0, 77, ScoreChange.Cause.DECAY, 5)
+    address: str | None = f"/api/leads/{lead.pk}/score-history?limit=2"
+    found = []
+    while address:
+        body = api.get(address).json()
+        found += [row["to_score"] for row in body["results"]]
+        address = body["next"]
+    assert found == [5, 4, 3, 2, 1]
+    up = api.get(f"/api/leads/{lead.pk}/score-history?sort=at").json()["results"]
+    assert [row["from_score"] for row in up] == [0, 1, 2, 3, 4]
+    (row,) = api.get(f"/api/leads/{other.pk}/score-history").json()["results"]
+    assert row == {"at": "2026-06-15T12:00:00Z", "from_score": 0, "to_score": 77, "cause": "decay", "job_id": 5}
+
+
+@pytest.mark.parametrize("route", ["forecast", "score-history"])
+def test_no_lead_no_answer_and_an_unknown_parameter_is_refused(api, route) -> None:
+    lead = make_lead()
+    problem(api.get(f"/api/leads/{lead.pk + 1}/{route}"), 404)
+    assert "on" in problem(api.get(f"/api/leads/{lead.pk}/{route}?on=1"), 400)["errors"]
+    problem(api.get(f"/api/leads/{lead.pk}/score-history?cursor=x"), 400)
