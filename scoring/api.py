@@ -368,7 +368,7 @@ class ScoreDistribution(ApiView):
         form = DistributionForm(request.query_params)
         tag, threshold = form.asked()
         if form.errors:
-            raise ValidationError({name: list(notes) for name, notes in form.errors.items()})
+            raise ValidationError({name: [str(note) for note in notes] for name, notes in form.errors.items()})
         found = score_distribution(at=timezone.now(), tag=tag, threshold=threshold)
         return Response(self.get_serializer(found).data)
 

@@ -174,7 +174,7 @@ def test_the_lead_page_shows_address_verbatim_text_and_flags(viewer_client):
 
 def test_the_lead_page_asks_each_room_for_its_panel_in_order(viewer_client):
     page = viewer_client.get(make_lead().get_absolute_url()).content.decode()
-    assert re.findall(r'id="panel-title-(\w+)"', page) == ["score", "tags", "evidence"]
+    assert re.findall(r'id="panel-title-(\w+)"', page) == ["score", "forecast", "tags", "history", "evidence"]
 
 
 @pytest.mark.parametrize("number", ["0", "999999999", "9" * 30])
