@@ -1,6 +1,7 @@
 """What benchmarks share: a scratch database, a stopwatch, and one way to report."""
 
 import contextlib
+import re
 import resource
 import statistics
 import sys
@@ -8,10 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psutil
-from django.db import connection
+from django.db import connection, transaction
 
 MIB = 1024 * 1024
 
@@ -71,6 +73,32 @@ def run_sql(statement: str, params: list[Any] | None = None) -> list[tuple[Any, 
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
         return cursor.fetchall() if cursor.description else []
+
+
+@contextlib.contextmanager
+def noting_plan(folder: Path | None, name: str, marker: str) -> Iterator[None]:
+    """Write into `folder` how PostgreSQL does the first statement that holds `marker`; its effect is rolled back first.
+
+    What runs inside is done as ever, afterwards; only without a folder it costs nothing.
+    """
+    plan: list[str] = []
+
+    def explain(execute: Any, statement: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        text = statement if isinstance(statement, str) else statement.as_string(None)
+        if not plan and marker in text:
+            plan.append("")
+            with transaction.atomic():
+                cursor = context["cursor"]
+                execute(f"EXPLAIN (ANALYZE, BUFFERS) {text}", params, many, context)
+                plan[0] = "\n".join(row[0] for row in cursor.fetchall())
+                transaction.set_rollback(True)
+        return execute(statement, params, many, context)
+
+    with connection.execute_wrapper(explain) if folder else contextlib.nullcontext():
+        yield
+    if folder and plan:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.txt").write_text(re.sub(r"\{[\d,]{200,}\}", "{...}", plan[0]) + "\n")
 
 
 def settle(*tables: str) -> None:

@@ -2,15 +2,27 @@
 
 import datetime as dt
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from django.db.models import Prefetch
 
 from jobs.operations import run_job
 from leads.models import Lead
-from leadscore.benchmarks.bench import PeakMemory, Report, median, run_sql, say, scratch_database, seconds_of, settle
+from leadscore.benchmarks.bench import (
+    PeakMemory,
+    Report,
+    median,
+    noting_plan,
+    run_sql,
+    say,
+    scratch_database,
+    seconds_of,
+    settle,
+)
 from scoring.operations import drain_due, start_recalculation
 from scoring.sql import history
+from scoring.sql.passes import score_range
 from scoring.sql.reads import explain
 from scoring.what_if import what_if
 from tags.models import LeadTag, Tag, TagGroup
@@ -21,18 +33,21 @@ STEPPED = 12
 GROUPS = 3
 INCREMENTAL = 10_000
 PER_LEAD_SAMPLE = 2_000
+FLOOR_AGGREGATE = "SELECT count(*) FROM (SELECT lead_id, sum(tag_id) FROM tags_leadtag GROUP BY lead_id) aggregate"
 
 
 def add_options(parser: Any) -> None:
     parser.add_argument("--leads", type=int, default=1_000_000)
     parser.add_argument("--tags-per-lead", type=int, default=3)
+    parser.add_argument("--plans", type=Path, help="folder for the plans of the statements measured")
     parser.add_argument("--repeats", type=int, default=3, help="the median of so many is taken")
 
 
-def run(*, leads: int, tags_per_lead: int, repeats: int) -> Report:
+def run(*, leads: int, tags_per_lead: int, repeats: int, plans: Path | None = None) -> Report:
     """Fill a scratch database, measure, drop it."""
     with scratch_database():
         report = _measure(leads, tags_per_lead, repeats)
+        _note_plans(plans, leads)
     for name, size in (("incremental_small_s", leads // 5), ("incremental_large_s", 2 * leads)):
         say(f"incremental among {size:,} leads")
         with scratch_database():
@@ -135,13 +150,7 @@ def _measure(leads: int, tags_per_lead: int, repeats: int) -> Report:
     say("full pass, nothing changed, beside the plain aggregate")
     floors, passes = [], []
     for _ in range(repeats):
-        floors.append(
-            seconds_of(
-                lambda: run_sql(
-                    "SELECT count(*) FROM (SELECT lead_id, sum(tag_id) FROM tags_leadtag GROUP BY lead_id) aggregate"
-                )
-            )
-        )
+        floors.append(seconds_of(lambda: run_sql(FLOOR_AGGREGATE)))
         passes.append(seconds_of(lambda: _full_pass(AT)))
     figures["floor_aggregate_s"], figures["full_unchanged_s"] = median(floors), median(passes)
 
@@ -196,6 +205,31 @@ def _measure(leads: int, tags_per_lead: int, repeats: int) -> Report:
         "what_if_s": ("most", 10),
     }
     return report
+
+
+def _note_plans(folder: Path | None, leads: int) -> None:
+    """The plans of one range of 50,000 leads, of a drain, of a what-if, of one explanation and of the floor."""
+    if folder is None:
+        return
+    say("plans")
+    first = run_sql("SELECT min(id) FROM leads_lead")[0][0]
+    one_range = partial(score_range, first=first, last=first + 49_999, at=AT + dt.timedelta(days=1))
+    run_sql("VACUUM (ANALYZE) leads_lead, tags_leadtag")
+    one_range()
+    with noting_plan(folder, "full_unchanged", "computed AS"):
+        one_range()
+    run_sql(f"UPDATE leads_lead SET score = score + 1 WHERE id < {first + 50_000}")
+    run_sql(f"UPDATE tags_leadtag SET is_expired = NOT is_expired WHERE id % 4 = 0 AND lead_id < {first + 50_000}")
+    with noting_plan(folder, "full_changed", "computed AS"):
+        one_range()
+    with noting_plan(folder, "incremental", "computed AS"):
+        _drain(f"id >= {first + leads // 2} AND id < {first + leads // 2 + INCREMENTAL}", 100_000)
+    with noting_plan(folder, "what_if", "compared AS"):
+        _what_if()
+    with noting_plan(folder, "explain", "rule AS"):
+        explain(lead_id=first, moments=[AT])
+    with noting_plan(folder, "floor_aggregate", "aggregate"):
+        run_sql(FLOOR_AGGREGATE)
 
 
 def _what_if() -> None:

@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         benchmark = BENCHMARKS[options["benchmark"]]
-        given = ("leads", "tags_per_lead", "repeats", "rows")
+        given = ("leads", "tags_per_lead", "repeats", "rows", "plans")
         report: Report = benchmark.run(**{name: options[name] for name in given if name in options})
         if options["json"]:
             self.stdout.write(json.dumps(report.as_json()))
