@@ -28,7 +28,7 @@ PLACES = (
     ("Leads", "users", "leads:list", "leads.view_lead", True),
     ("Scores", "chart-bar", "scores", "leads.view_lead", True),
     ("Imports", "upload", "imports:list", "imports.view_importbatch", True),
-    ("Tags", "tag", "admin:tags_tag_changelist", "tags.change_tag", False),
+    ("Tags", "tag", "tags:list", "tags.view_tag", False),
     ("Jobs", "activity", "jobs:list", "jobs.view_job", True),
 )
 

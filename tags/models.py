@@ -182,6 +182,8 @@ class Tag(models.Model):
             raise ValidationError({"name": "A tag's name needs a letter or a digit."})
         if TagAlias.objects.filter(name_key=self.name_key).exclude(tag_id=self.pk).exists():
             raise ValidationError({"name": "This is a former name of another tag; choose a different one."})
+        if Tag.objects.filter(name_key=self.name_key).exclude(pk=self.pk).exists():  # forms leave name_key out
+            raise ValidationError({"name": "Another tag has this name (case, spaces and punctuation do not count)."})
 
 
 class TagAlias(models.Model):

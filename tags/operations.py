@@ -4,7 +4,8 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db import transaction
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Least
 from django.db.models.signals import ModelSignal
@@ -14,8 +15,20 @@ from jobs.operations import start_job
 from leads import registry
 from leads.models import Lead
 from tags.models import LeadTag, RuleChange, Tag, TagAlias, TagGroup, expiration_of, fold_name
+from tags.queries import APPLY_RULE_CHANGE as APPLY_RULE_CHANGE
+from tags.queries import FIELDS, Difference, changed_since, differences, history_as_of, version_of
 
-APPLY_RULE_CHANGE = "apply-rule-change"
+
+class RuleStale(Exception):
+    """Somebody published the rule meanwhile; `differences` says what is other than the person saw."""
+
+    def __init__(self, differences: list[Difference]) -> None:
+        super().__init__("somebody published this meanwhile")
+        self.differences = differences
+
+
+class NothingToPublish(Exception):
+    """The values are today's."""
 
 
 def publish_rule_change(
@@ -43,6 +56,73 @@ def publish_rule_change(
         change.save(update_fields=["tag_ids"])
         transaction.on_commit(lambda: start_rule_change_job(change=change))
     return change
+
+
+def publish_edited_rule(
+    *, rule: Tag | TagGroup, version: int, by: User | None, at: dt.datetime, reason: str = ""
+) -> RuleChange:
+    """Publish a rule that a person edited from `version` of it (see `version_of`); a new rule has version 0.
+
+    Raises RuleStale when somebody published the rule since, NothingToPublish when nothing differs, ValidationError
+    when its name was taken at the same moment.
+    """
+    with transaction.atomic():
+        if rule.pk:
+            today = type(rule).objects.select_for_update(no_key=True).get(pk=rule.pk)
+            if version_of(rule) != version:
+                raise RuleStale(changed_since(today, version))
+            if not differences(today, rule, type(rule)):
+                raise NothingToPublish
+        try:
+            with transaction.atomic():
+                return publish_rule_change(save=[rule], by=by, at=at, reason=reason)
+        except IntegrityError as error:
+            raise ValidationError(
+                "Somebody gave this name to another one just now; choose a different name."
+            ) from error
+
+
+def rules_as_of(change: RuleChange) -> list[Tag | TagGroup]:
+    """The rules, unsaved, with their values as of a change, where those differ from today's; groups come first.
+
+    Rules that were made after it are left alone.
+    """
+    then = history_as_of(change)
+    found: list[Tag | TagGroup] = []
+    for model, rows in ((TagGroup, then.groups), (Tag, then.tags)):
+        for rule in model.objects.in_bulk(rows).values():
+            row, is_other = rows[rule.pk], False
+            for name in FIELDS[model]:
+                is_other = is_other or getattr(rule, name) != getattr(row, name)
+                setattr(rule, name, getattr(row, name))
+            if is_other:
+                found.append(rule)
+    return found
+
+
+def roll_back(*, to: RuleChange, seen: int, by: User | None, at: dt.datetime, reason: str = "") -> RuleChange:
+    """Publish the values of all rules as of a change as a new one. `seen`: the latest change the person knew of.
+
+    Raises RuleStale when there is a later change than `seen`, NothingToPublish when nothing differs, and
+    ValidationError when a name of then has been given to another rule.
+    """
+    with transaction.atomic():
+        for model in (TagGroup, Tag):
+            list(model.objects.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+        if latest_change_id() != seen:
+            raise RuleStale([])
+        rules = rules_as_of(to)
+        if not rules:
+            raise NothingToPublish
+        for rule in rules:
+            if isinstance(rule, TagGroup):
+                rule.validate_constraints()
+        return publish_rule_change(save=rules, by=by, at=at, reason=reason or f"roll back to version {to.pk}")
+
+
+def latest_change_id() -> int:
+    """The number of the latest published change; 0 before the first."""
+    return RuleChange.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
 def start_rule_change_job(*, change: RuleChange) -> None:

@@ -173,7 +173,7 @@ def test_the_clock_is_read_by_the_outermost_caller_only() -> None:
     readers = set()
     for module in modules():
         path = Path(module.name)
-        if path.name in OUTERMOST or "commands" in path.parts or path.parts[0] == "jobs":
+        if path.name.endswith(OUTERMOST) or "commands" in path.parts or path.parts[0] == "jobs":
             continue
         for name, node in named_nodes(module.tree):
             # A reference counts as well as a call: `default=timezone.now` reads the clock too.

@@ -1,0 +1,147 @@
+"""Rules as a person would have them, read from an address: what a preview shows and what publishing then posts."""
+
+from dataclasses import dataclass
+
+from django.core.exceptions import ValidationError
+from django.http import Http404, QueryDict
+from django.urls import reverse
+
+from tags.forms import GroupForm, RuleForm, TagForm, ThresholdForm
+from tags.models import RuleChange, Tag, TagGroup
+from tags.operations import rules_as_of
+from tags.queries import Edit, differences, url_of
+
+FORMS: dict[str, tuple[type[Tag] | type[TagGroup], type[TagForm] | type[GroupForm]]] = {
+    "tag": (Tag, TagForm),
+    "group": (TagGroup, GroupForm),
+}
+ROLLBACK = "rollback"
+# What only steers pages; publishing does not post it again.
+STEERING = ("preview", "previewed", "rule", "id", "csrfmiddlewaretoken", "reason")
+
+
+class ProposalRefused(Exception):
+    """The values cannot be taken; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """`values`: what publishing posts to `publish_url`; `rights`: what a person needs for either."""
+
+    rules: list[Tag | TagGroup]
+    edits: list[Edit]
+    threshold: int
+    rights: list[str]
+    reason: str
+    values: list[tuple[str, str]]
+    publish_url: str
+    back_url: str
+
+
+def kept_values(data: QueryDict) -> list[tuple[str, str]]:
+    """The values of a form, without what only steers the page and without steps left blank."""
+    return [
+        (name, str(value))
+        for name, values in data.lists()
+        for value in values
+        if name not in STEERING and (value or not name.startswith(("days-", "percent-")))
+    ]
+
+
+def rights_for(rule: Tag | TagGroup) -> str:
+    """The right to publish a rule."""
+    return f"tags.{'change' if rule.pk else 'add'}_{rule._meta.model_name}"
+
+
+def page_of(rule: Tag | TagGroup) -> str:
+    """The page on which a rule is edited or made."""
+    if rule.pk:
+        return url_of(rule)
+    return reverse("tags:new" if isinstance(rule, Tag) else "tags:new-group")
+
+
+def edits_of(rules: list[Tag | TagGroup]) -> list[Edit]:
+    """What publishing these rules would change, field by field."""
+    edits = []
+    for rule in rules:
+        model = type(rule)
+        today = model.objects.filter(pk=rule.pk).first()
+        found = differences(today or model(), rule, model)
+        if found:
+            edit = Edit(
+                kind="tag" if isinstance(rule, Tag) else "group",
+                name=today.name if today else rule.name,
+                color=getattr(rule, "color", ""),
+                url=url_of(rule) if rule.pk else "",
+                is_new=today is None,
+                differences=found,
+            )
+            edits.append(edit)
+    return edits
+
+
+def read_proposal(data: QueryDict) -> Proposal:
+    """The proposal of an address: `rule` is tag, group or rollback, `id` the rule's or the change's.
+
+    Raises Http404 where there is no such rule, ProposalRefused where the values cannot be taken.
+    """
+    kind, wanted = data.get("rule", ""), data.get("id", "")
+    if wanted and not (wanted.isascii() and wanted.isdigit() and len(wanted) < 18):
+        raise Http404
+    pk = int(wanted) if wanted else None
+    if kind == ROLLBACK:
+        return _read_rollback(data, pk)
+    if kind not in FORMS:
+        raise Http404
+    model, form_class = FORMS[kind]
+    rule = model.objects.filter(pk=pk).first() if pk else model()
+    if rule is None:
+        raise Http404
+    form: RuleForm = form_class(data, rule=rule)  # type: ignore[arg-type]
+    if not form.is_valid():
+        raise ProposalRefused(" ".join(str(text) for texts in form.errors.values() for text in texts))
+    values = kept_values(data)
+    return Proposal(
+        rules=[form.instance],
+        edits=edits_of([form.instance]),
+        threshold=form.cleaned_data["threshold"],
+        rights=[rights_for(rule)],
+        reason=form.cleaned_data["reason"],
+        values=values,
+        publish_url=page_of(rule),
+        back_url=f"{page_of(rule)}?{encode(values)}",
+    )
+
+
+def _read_rollback(data: QueryDict, pk: int | None) -> Proposal:
+    change = RuleChange.objects.filter(pk=pk or 0).first()
+    if change is None:
+        raise Http404
+    form = ThresholdForm(data)
+    if not form.is_valid():
+        raise ProposalRefused(" ".join(map(str, form.errors["threshold"])))
+    rules = rules_as_of(change)
+    for rule in rules:
+        try:
+            rule.clean()
+        except ValidationError as error:
+            raise ProposalRefused(f"{rule}: {' '.join(error.messages)}") from error
+    page = reverse("tags:change", args=[change.pk])
+    return Proposal(
+        rules=rules,
+        edits=edits_of(rules),
+        threshold=form.cleaned_data["threshold"],
+        rights=["tags.change_tag", "tags.change_taggroup"],
+        reason=data.get("reason", "") or f"roll back to version {change.pk}",
+        values=kept_values(data),
+        publish_url=page,
+        back_url=f"{page}?{encode(kept_values(data))}",
+    )
+
+
+def encode(values: list[tuple[str, str]]) -> str:
+    """The values as the query of an address."""
+    query = QueryDict(mutable=True)
+    for name, value in values:
+        query.appendlist(name, value)
+    return query.urlencode()

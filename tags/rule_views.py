@@ -1,0 +1,291 @@
+"""Pages of the rules: tags, groups, and the changes that were published."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import F
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.pages import HtmxHttpRequest, needs, person_of, show, wants_part
+from jobs.views import STOP_POLLING
+from tags.decay import in_words
+from tags.forms import GroupForm, ReasonForm, TagForm, ThresholdForm
+from tags.models import RuleChange, Tag, TagGroup
+from tags.operations import (
+    NothingToPublish,
+    RuleStale,
+    latest_change_id,
+    publish_edited_rule,
+    roll_back,
+    rules_as_of,
+)
+from tags.proposals import ROLLBACK, edits_of, encode, kept_values, page_of, rights_for
+from tags.queries import (
+    Difference,
+    changed_since,
+    count_assignments,
+    describe_changes,
+    rule_changes,
+    unapplied_changes,
+    url_of,
+    version_of,
+)
+
+PAGE = 25
+ON_RULE_PAGE = 5
+READ_OR_POST = ["GET", "HEAD", "POST"]
+
+
+@require_safe
+@needs("tags.view_tag")
+def tag_list(request: HtmxHttpRequest) -> HttpResponse:
+    """All tags, those to review first and archived ones at the end, and the groups."""
+    leads = count_assignments()
+    tags = Tag.objects.select_related("group").order_by("is_archived", F("needs_review").desc(), "name")
+    rows = [{"tag": tag, "leads": leads.get(tag.pk, 0), "decay": in_words(tag.decay_steps)} for tag in tags]
+    groups = TagGroup.objects.prefetch_related("tags")
+    context = {"rows": rows, "groups": groups, "active": sum(not row["tag"].is_archived for row in rows)}  # type: ignore[attr-defined]
+    return show(request, "tags/list.html", context)
+
+
+@require_http_methods(READ_OR_POST)
+@needs("tags.view_tag")
+def tag_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """A tag: its rule, the form for who may change it, and its versions. POST publishes."""
+    return _rule_page(request, get_object_or_404(Tag.objects.select_related("group"), pk=pk))
+
+
+@require_http_methods(READ_OR_POST)
+@needs("tags.view_tag", "tags.add_tag")
+def tag_new(request: HtmxHttpRequest) -> HttpResponse:
+    return _rule_page(request, Tag())
+
+
+@require_http_methods(READ_OR_POST)
+@needs("tags.view_tag")
+def group_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """A group with its cap and tags. POST publishes."""
+    return _rule_page(request, get_object_or_404(TagGroup, pk=pk))
+
+
+@require_http_methods(READ_OR_POST)
+@needs("tags.view_tag", "tags.add_taggroup")
+def group_new(request: HtmxHttpRequest) -> HttpResponse:
+    return _rule_page(request, TagGroup())
+
+
+def _form_for(rule: Tag | TagGroup, data: Any = None) -> TagForm | GroupForm:
+    return TagForm(data, rule=rule) if isinstance(rule, Tag) else GroupForm(data, rule=rule)
+
+
+def _rule_page(request: HtmxHttpRequest, rule: Tag | TagGroup) -> HttpResponse:
+    may_edit = person_of(request).has_perm(rights_for(rule))
+    if request.method == "POST":
+        if not may_edit:
+            raise PermissionDenied
+        return _publish(request, rule)
+    if wants_part(request) and request.htmx.target == "rule-applying":
+        return _applying(request, rule)
+    is_typed = may_edit and "name" in request.GET
+    form = _form_for(rule, request.GET if is_typed else None)
+    if not is_typed:
+        return _show_rule(request, rule, form, may_edit=may_edit)
+    is_sound = form.is_valid()
+    preview = ""
+    if is_sound and "preview" in request.GET:
+        kind = "tag" if isinstance(rule, Tag) else "group"
+        values = [(name, value) for name, value in kept_values(request.GET) if name != "version"]
+        # The differences are shown beside it: who publishes from here on has seen today's version.
+        values += [("version", str(version_of(rule))), ("rule", kind), ("id", str(rule.pk or ""))]
+        preview = encode(values)
+    stale = changed_since(rule, form.seen_version) if form.seen_version != version_of(rule) else None
+    return _show_rule(
+        request, rule, form, may_edit=may_edit, preview=preview, stale=stale, status=200 if is_sound else 422
+    )
+
+
+def _show_rule(
+    request: HtmxHttpRequest,
+    rule: Tag | TagGroup,
+    form: TagForm | GroupForm,
+    *,
+    may_edit: bool,
+    preview: str = "",
+    stale: list[Difference] | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    is_tag = isinstance(rule, Tag)
+    may_see_changes = bool(rule.pk) and person_of(request).has_perm("tags.view_rulechange")
+    changes = rule_changes(rule=rule)[: ON_RULE_PAGE + 1] if may_see_changes else []
+    versions = describe_changes(changes, rule=rule)
+    context = {
+        "rule": rule,
+        "is_tag": is_tag,
+        "form": form,
+        "may_edit": may_edit,
+        "page_url": page_of(rule),
+        "preview": preview,
+        "stale": stale,
+        "version": version_of(rule),
+        "last_change": rule_changes(rule=rule).first() if stale is not None else None,
+        "curve": form.curve() if isinstance(form, TagForm) else None,
+        "decay": in_words(rule.decay_steps) if isinstance(rule, Tag) else "",
+        "leads": count_assignments([rule]).get(rule.pk, 0) if isinstance(rule, Tag) and rule.pk else 0,
+        "members": rule.tags.order_by("is_archived", "name") if isinstance(rule, TagGroup) and rule.pk else (),
+        "applying": unapplied_changes(rule) if rule.pk else (),
+        "may_see_changes": may_see_changes,
+        "versions": versions[:ON_RULE_PAGE],
+        "has_more_versions": len(versions) > ON_RULE_PAGE,
+    }
+    response = show(request, "tags/rule.html", context, part="rule", status=status)
+    if preview and wants_part(request):
+        response["HX-Reswap"] = "innerHTML show:#preview:top"
+    return response
+
+
+def _publish(request: HtmxHttpRequest, rule: Tag | TagGroup) -> HttpResponse:
+    form = _form_for(rule, request.POST)
+    if not form.is_valid():
+        return _show_rule(request, rule, form, may_edit=True, status=422)
+    try:
+        change = publish_edited_rule(
+            rule=form.instance,
+            version=form.seen_version,
+            by=person_of(request),
+            at=timezone.now(),
+            reason=form.cleaned_data["reason"],
+        )
+    except RuleStale as refusal:
+        return _show_rule(request, rule, form, may_edit=True, stale=refusal.differences, status=409)
+    except NothingToPublish:
+        form.add_error(None, "Nothing differs from what holds today, so there is nothing to publish.")
+        return _show_rule(request, rule, form, may_edit=True, status=422)
+    except ValidationError as refusal:
+        form.add_error(None, refusal.messages)
+        return _show_rule(request, rule, form, may_edit=True, status=422)
+    messages.success(request, f"Published: {form.instance.name} is as you wrote it, from version {change.pk} on.")
+    return redirect(url_of(form.instance))
+
+
+def _applying(request: HtmxHttpRequest, rule: Tag | TagGroup) -> HttpResponse:
+    """Only the note that a published change is being applied; it asks by itself until that is over."""
+    applying = unapplied_changes(rule)
+    context = {"applying": applying, "was_applying": True}
+    return show(request, "tags/rule.html", context, part="applying", status=200 if applying else STOP_POLLING)
+
+
+@require_safe
+@needs("tags.view_tag")
+def curve(request: HtmxHttpRequest) -> HttpResponse:
+    """The picture of a decay as it is being typed; a preview on the page is out of date from then on."""
+    if not wants_part(request):
+        return redirect("tags:list")
+    form = TagForm(request.GET, rule=Tag())
+    drawn = form.curve()
+    context = {"curve": drawn, "form": form, "is_outdated": "previewed" in request.GET}
+    return show(request, "tags/_curve.html", context)
+
+
+@require_safe
+@needs("tags.view_tag", "tags.view_rulechange")
+def change_list(request: HtmxHttpRequest) -> HttpResponse:
+    """All published changes, newest first; `tag` or `group` names the rule whose they are, `before` goes back."""
+    rule: Tag | TagGroup | None = None
+    if "tag" in request.GET:
+        rule = get_object_or_404(Tag, pk=_number(request.GET["tag"]))
+    elif "group" in request.GET:
+        rule = get_object_or_404(TagGroup, pk=_number(request.GET["group"]))
+    changes = rule_changes(rule=rule)
+    before = _number(request.GET.get("before", ""))
+    if before:
+        changes = changes.filter(pk__lt=before)
+    found = describe_changes(changes[: PAGE + 1], rule=rule)
+    older = ""
+    if len(found) > PAGE:
+        query = request.GET.copy()
+        query["before"] = str(found[PAGE - 1].change.pk)
+        older = query.urlencode()
+    context = {
+        "versions": found[:PAGE],
+        "rule": rule,
+        "rule_url": url_of(rule) if rule else "",
+        "rule_query": f"{'tag' if isinstance(rule, Tag) else 'group'}={rule.pk}" if rule else "",
+        "older": older,
+        "is_first": not before,
+    }
+    return show(request, "tags/changes.html", context)
+
+
+def _number(text: str) -> int:
+    """A number from an address; 0 for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else 0
+
+
+@require_http_methods(READ_OR_POST)
+@needs("tags.view_tag", "tags.view_rulechange")
+def change_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """One published change, and the way back to the rules as they were then. POST publishes that."""
+    change = get_object_or_404(RuleChange.objects.select_related("by"), pk=pk)
+    may_roll_back = person_of(request).has_perms(["tags.change_tag", "tags.change_taggroup"])
+    if request.method == "POST":
+        if not may_roll_back:
+            raise PermissionDenied
+        return _roll_back(request, change)
+    return _show_change(request, change, may_roll_back=may_roll_back)
+
+
+def _show_change(
+    request: HtmxHttpRequest, change: RuleChange, *, may_roll_back: bool, problem: str = "", status: int = 200
+) -> HttpResponse:
+    is_previewed = request.method != "POST" and "preview" in request.GET
+    form = ThresholdForm(request.GET if is_previewed else None)
+    preview = ""
+    if may_roll_back and is_previewed:
+        if form.is_valid():
+            values = [("rule", ROLLBACK), ("id", str(change.pk)), ("seen", str(latest_change_id()))]
+            preview = encode([*values, ("threshold", str(form.cleaned_data["threshold"]))])
+        else:
+            status = 422
+    context = {
+        "version": describe_changes([change])[0],
+        "change": change,
+        "edits": edits_of(rules_as_of(change)),
+        "may_roll_back": may_roll_back,
+        "form": form,
+        "preview": preview,
+        "problem": problem,
+    }
+    return show(request, "tags/change.html", context, status=status)
+
+
+def _roll_back(request: HtmxHttpRequest, change: RuleChange) -> HttpResponse:
+    form = ReasonForm(request.POST)
+    if not form.is_valid():
+        problem = f"Reason: {' '.join(map(str, form.errors['reason']))}"
+        return _show_change(request, change, may_roll_back=True, problem=problem, status=422)
+    try:
+        published = roll_back(
+            to=change,
+            seen=_number(request.POST.get("seen", "")),
+            by=person_of(request),
+            at=timezone.now(),
+            reason=form.cleaned_data["reason"],
+        )
+    except RuleStale:
+        problem = (
+            "Somebody published another change meanwhile, so nothing was rolled back. "
+            "What rolling back changes now is below; preview its effect again."
+        )
+        return _show_change(request, change, may_roll_back=True, problem=problem, status=409)
+    except NothingToPublish:
+        problem = "All rules are as they were then already; there is nothing to roll back."
+        return _show_change(request, change, may_roll_back=True, problem=problem, status=422)
+    except ValidationError as refusal:
+        problem = f"This cannot be rolled back as a whole: {' '.join(refusal.messages)}"
+        return _show_change(request, change, may_roll_back=True, problem=problem, status=422)
+    messages.success(request, f"Rolled back: the rules of version {change.pk} hold again, as version {published.pk}.")
+    return redirect("tags:change", published.pk)
