@@ -14,6 +14,8 @@ from tags.operations import publish_rule_change
 class RuleAdmin(SimpleHistoryAdmin):
     """Saving publishes: history, rule change and rescoring in one go. Rules are archived, never deleted."""
 
+    change_form_template = "admin/tags/rule_form.html"
+
     def save_model(self, request: HttpRequest, obj: Tag | TagGroup, form: ModelForm, change: bool) -> None:
         publish_rule_change(save=[obj], by=request.user, at=timezone.now(), reason="edited in admin")  # type: ignore[arg-type]
 

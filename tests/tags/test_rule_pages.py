@@ -56,7 +56,7 @@ def publish(rule, by=None, reason="", **fields):
     return publish_rule_change(save=[rule], by=by, at=timezone.now(), reason=reason)
 
 
-# The list ---------------------------------------------------------------------------------------------------------------
+# The list -------------------------------------------------------------------------------------------------------------
 
 
 def test_the_list_shows_what_to_review_first_and_archived_tags_last(viewer_client):
@@ -78,7 +78,7 @@ def test_the_list_counts_active_assignments_in_one_query(viewer_client, django_a
     assert "50% from day 90" in page
 
 
-# Who may what -----------------------------------------------------------------------------------------------------------
+# Who may what ---------------------------------------------------------------------------------------------------------
 
 
 def test_others_than_managers_see_the_rule_and_no_form(viewer_client, analyst_client):
@@ -102,7 +102,7 @@ def test_what_is_not_there_is_not_found(manager_client):
         assert manager_client.get(address).status_code == 404
 
 
-# Preview, then publish --------------------------------------------------------------------------------------------------
+# Preview, then publish ------------------------------------------------------------------------------------------------
 
 
 def test_a_manager_previews_then_publishes_and_the_page_says_it_is_being_applied(
@@ -241,7 +241,7 @@ def test_a_group_is_checked_too(manager_client, wrong):
     assert manager_client.post(f"/tags/groups/{group.pk}/", typed(group) | wrong).status_code == 422
 
 
-# Somebody was faster ----------------------------------------------------------------------------------------------------
+# Somebody was faster --------------------------------------------------------------------------------------------------
 
 
 def test_a_stale_edit_is_refused_says_what_differs_and_keeps_what_was_typed(manager_client, analyst):
@@ -275,7 +275,7 @@ def test_a_preview_warns_already(manager_client):
     assert f"version={version_of(tag)}" in page
 
 
-# The curve --------------------------------------------------------------------------------------------------------------
+# The curve ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_curve_follows_what_is_typed(viewer_client):
@@ -292,7 +292,7 @@ def test_the_curve_follows_what_is_typed(viewer_client):
     assert viewer_client.get("/tags/curve/").url == "/tags/"
 
 
-# Versions ---------------------------------------------------------------------------------------------------------------
+# Versions -------------------------------------------------------------------------------------------------------------
 
 
 def test_versions_say_who_when_why_and_what_became_what(manager_client, manager):
@@ -394,7 +394,7 @@ def test_others_do_not_roll_back(analyst_client, viewer_client):
         assert client.post(f"/tags/changes/{change.pk}/", {"seen": change.pk}).status_code == 403
 
 
-# Around -----------------------------------------------------------------------------------------------------------------
+# Around ---------------------------------------------------------------------------------------------------------------
 
 
 def test_admin_leads_to_the_preview(manager, client):
