@@ -3,6 +3,7 @@
 Steps are `[[days, percent], ...]` with rising days: from that age on, that percent of the points is left.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
@@ -112,7 +113,10 @@ def stretches(
         if is_expired:
             percent = min(percent, expired_percent)
         stretch = Stretch(first=first, end=end, percent=percent, points=points_of(base, percent), is_expired=is_expired)
-        found.append(stretch)
+        if found and (found[-1].percent, found[-1].is_expired) == (percent, is_expired):
+            found[-1] = dataclasses.replace(found[-1], end=end)  # a step that takes nothing
+        else:
+            found.append(stretch)
     return found
 
 
