@@ -177,6 +177,7 @@ class Tag(models.Model):
 
     def clean(self) -> None:
         self.name = " ".join(self.name.split())
+        self.decay_steps = self.decay_steps or []  # an emptied box
         self.name_key = fold_name(self.name)
         if not self.name_key:
             raise ValidationError({"name": "A tag's name needs a letter or a digit."})
@@ -198,6 +199,17 @@ class TagAlias(models.Model):
 
     def __str__(self) -> str:
         return self.name_key
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.name_key = fold_name(self.name_key)
+        super().save(*args, **kwargs)
+
+    def clean(self) -> None:
+        self.name_key = fold_name(self.name_key)
+        if not self.name_key:
+            raise ValidationError({"name_key": "A former name needs a letter or a digit."})
+        if Tag.objects.filter(name_key=self.name_key).exists():
+            raise ValidationError({"name_key": "A tag has this name today; only former names are kept here."})
 
 
 class LeadTagQuerySet(models.QuerySet["LeadTag"]):

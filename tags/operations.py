@@ -39,14 +39,15 @@ def publish_rule_change(
     Leads are not marked: a job walks those that carry the tags; the sweep resumes it if it is lost.
     """
     with transaction.atomic():
-        change = RuleChange.objects.create(at=at, by=by, reason=reason)
+        change = RuleChange.objects.create(at=at, by=by, reason=reason[:200])
         tag_ids: set[int] = set()
         for rule in save:
             if isinstance(rule, Tag):
                 rule.clean()
+                _keep_former_name(rule)
             rule._history_user = by  # type: ignore[union-attr]
             rule._rule_change = change  # type: ignore[union-attr]
-            rule._change_reason = reason  # type: ignore[union-attr]
+            rule._change_reason = reason[:100]  # type: ignore[union-attr]
             rule.save()
             if isinstance(rule, Tag):
                 tag_ids.add(rule.pk)
@@ -56,6 +57,14 @@ def publish_rule_change(
         change.save(update_fields=["tag_ids"])
         transaction.on_commit(lambda: start_rule_change_job(change=change))
     return change
+
+
+def _keep_former_name(tag: Tag) -> None:
+    """Lists that still use the name that a tag is about to lose find it; a name that it takes back is free again."""
+    former = Tag.objects.filter(pk=tag.pk).exclude(name_key=tag.name_key).values_list("name_key", flat=True).first()
+    if former:
+        TagAlias.objects.get_or_create(name_key=former, defaults={"tag": tag})
+        TagAlias.objects.filter(tag=tag, name_key=tag.name_key).delete()
 
 
 def publish_edited_rule(
