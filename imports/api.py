@@ -41,7 +41,7 @@ class ListRefused(APIException):
     default_code = "list_refused"
 
     def __init__(self, reason: Exception) -> None:
-        super().__init__(str(reason))
+        super().__init__(reason.with_remedy("map=") if isinstance(reason, UnusableFile) else str(reason))
         self.members = {"columns": list(reason.columns)} if isinstance(reason, UnusableFile) else {}
 
 

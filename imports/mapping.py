@@ -142,6 +142,7 @@ _UNIT = re.compile(r"\b(apt|unit|ste|suite|bldg|lot|fl|floor|rm|trlr|no)\b|#|^\s
 _ZIP = re.compile(r"\d{3,5}(\.0)?$|\d{5}[- ]?\d{4}$|\d{5}-$")
 _DATE = re.compile(r"\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,5}|\d{8}$|[A-Z]{3,9}\.? \d{1,2},? \d{4}|\d{1,2}[- ][A-Z]{3}", re.I)
 _PHONE = re.compile(r"[\d\s().+ext-]{7,}$", re.IGNORECASE)
+_ORDINAL = re.compile(r"\d+(st|nd|rd|th)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"[\s$(-]*\d[\d,]*(\.\d+)?[\s)]*$")
 
 
@@ -199,8 +200,16 @@ class _Content:
         return self.size > 0 and not self._cells[at]
 
     def starts_with_digit(self, at: int) -> float:
+        """The share of cells that begin with a number; "42ND ST" begins with a name."""
+        cells = [cell.strip() for cell in self._cells[at]]
+        return sum(1 for c in cells if c[:1].isdigit() and not _ORDINAL.match(c)) / len(cells) if cells else 0.0
+
+    def repeats(self, at: int) -> bool:
+        """Whether the cells are a few short names again and again, as tags are; true where nothing is known."""
         cells = self._cells[at]
-        return sum(1 for cell in cells if cell.strip()[:1].isdigit()) / len(cells) if cells else 0.0
+        names = {cell.strip().lower() for cell in cells}
+        is_short = all(len(name) <= 40 and not any(c.isdigit() for c in name) for name in names)
+        return is_short and len(names) <= max(5, len(cells) // 4)
 
     def share(self, at: int, part: str) -> float:
         """The share of cells that can be `part`; 1 where nothing is known."""
@@ -229,8 +238,11 @@ def suggest_mapping(columns: Sequence[str], sample: Sequence[Sequence[str]] = ()
     said: dict[int, Meaning] = {}
     for at, name in enumerate(columns):
         what = meaning(name)
-        if what is not None and content.share(at, what.part) >= _ASKED[min(what.level, 5)]:
-            said[at] = what
+        if what is None or content.share(at, what.part) < _ASKED[min(what.level, 5)]:
+            continue
+        if what.part == "tags" and what.level > 3 and not content.repeats(at):
+            continue  # "Lead Type" of a system that numbers or describes its leads there
+        said[at] = what
     said = _take_sides(said, content)
     candidates = []
     for at, what in said.items():
@@ -404,7 +416,7 @@ def _listed(columns: Sequence[str], limit: int = 60) -> str:
 
 # -- refusing
 
-_NAME_IT = "Name it with --map address=COLUMN (on the page: choose it)"
+_NAME_IT = "Name it with MAP address=COLUMN."
 _BUILDING = {
     "yearbuilt", "yrbuilt", "stories", "bdrms", "bedrooms", "beds", "fbath", "hbath", "baths", "bathrooms",
     "rooms", "numberofrooms", "nrofrms", "style", "extwall", "finsqft", "finishedsqft", "sqft", "squarefeet",
@@ -437,7 +449,7 @@ def require_address(
     """
     fields = mapping.fields
     if "address" not in fields and "street_name" not in fields:
-        raise UnusableFile(_no_address(mapping, columns), columns=columns)
+        raise UnusableFile(_no_address(mapping, columns), columns=columns, remedy=_NAME_IT)
     if {_known_field(name) for name in explicit} & {"address", "street_name"}:
         return
     people = fields.keys() & {
@@ -447,17 +459,19 @@ def require_address(
     keys = {re.sub(r"[^a-z0-9]", "", name.lower()) for name in columns}
     name = "address" if "address" in fields else "street_name"
     at = fields[name]
-    anyway = f"To import it all the same, say so: --map {name}={at + 1} (on the page: choose the column)"
+    anyway = f"To import it all the same, say so: MAP {name}={at + 1}."
     if not people and keys & _SALE_DATES and keys & _SALE_PRICES and len(keys & _BUILDING) >= 3:
         raise UnusableFile(
             "This is a history of sales, not a lead list: it has sale dates, prices and building details, but "
-            f"no owner and no mailing address. {anyway}.",
+            "no owner and no mailing address.",
             columns=columns,
+            remedy=anyway,
         )
     if not people and keys & _TEST_SET and not fields.keys() & {"city", "zip", "parcel_number", "tags", "list_date"}:
         raise UnusableFile(
-            f"This is a set of test addresses (it has a column of inputs), not a lead list. {anyway}.",
+            "This is a set of test addresses (it has a column of inputs), not a lead list.",
             columns=columns,
+            remedy=anyway,
         )
     content = _Content(sample, len(columns))
     cells = content.cells(at)
@@ -465,9 +479,10 @@ def require_address(
     if name == "address" and len(cells) >= 5 and share < 0.1:
         shown = "; ".join(repr(cell.strip()[:40]) for cell in cells[:3])
         raise UnusableFile(
-            f'The column "{columns[at]}" does not hold property addresses: it begins {shown}. {_NAME_IT}. '
+            f'The column "{columns[at]}" does not hold property addresses: it begins {shown}. '
             f"Columns found: {_listed(columns)}.",
             columns=columns,
+            remedy=_NAME_IT,
         )
 
 
@@ -476,4 +491,4 @@ def _no_address(mapping: Mapping, columns: Sequence[str]) -> str:
     mailing = mapping.fields.get("mailing_address")
     if mailing is not None:
         message += f' ("{columns[mailing]}" is where the owner gets mail)'
-    return f"{message}. Columns found: {_listed(columns)}. {_NAME_IT}."
+    return f"{message}. Columns found: {_listed(columns)}."

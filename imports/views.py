@@ -143,8 +143,8 @@ def _review(
         try:
             require_address(mapping, layout.columns, sample)
         except UnusableFile as unusable:
-            # The file was taken as a draft, so that the person can choose; the hint for the command does not apply.
-            problem = str(unusable)
+            # The file was taken as a draft, so that the person can choose.
+            problem = f"{unusable} Choose the right column below, and start the import."
     choices = [
         ColumnChoice(number=at + 1, name=name, samples=_samples(sample, at), field=fields.get(at, ""))
         for at, name in enumerate(layout.columns)

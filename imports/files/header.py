@@ -196,6 +196,6 @@ def no_header(rows: Sequence[Record]) -> UnusableFile:
     shown = ", ".join(f"{i} = {clean_name(cell)[:40]!r}" for i, cell in enumerate(cells[:20], 1))
     more = f" and {len(cells) - 20:,} more" if len(cells) > 20 else ""
     return UnusableFile(
-        f"No row with column names was found. Line {line} holds: {shown}{more}. "
-        "Add a header row, or give the columns by number, such as --map address=2."
+        f"No row with column names was found. Line {line} holds: {shown}{more}. Add a header row to the list.",
+        remedy="Or give the columns by number, such as MAP address=2.",
     )

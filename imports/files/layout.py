@@ -8,10 +8,15 @@ from typing import Any, Literal, NamedTuple, Self
 class UnusableFile(Exception):
     """The file cannot serve as a lead list; `str()` says what is wrong, where, and how to mend it."""
 
-    def __init__(self, message: str, *, columns: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, *, columns: Sequence[str] = (), remedy: str = "") -> None:
         super().__init__(message)
         self.columns: tuple[str, ...] = tuple(columns)
         """The columns that were found; empty where it did not come so far."""
+        self._remedy = remedy
+
+    def with_remedy(self, option: str) -> str:
+        """The message, and how to name a column where that is done by an option, written `option` + FIELD=COLUMN."""
+        return f"{self} {self._remedy.replace('MAP ', option)}" if self._remedy else str(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,6 +262,7 @@ _PROPERTY_PARTS: dict[str, dict[str, int]] = {
 }
 # Names that stand for themselves, without prefixes.
 _PLAIN: dict[str, dict[str, int]] = {
+    "house_number": {"situs number": 0, "situs street number": 0, "site number": 1, "premise number": 1},
     "address": {
         "property location": 0,
         "parcel location": 0,
@@ -391,6 +392,12 @@ _PLAIN: dict[str, dict[str, int]] = {
         "parcel num": 0,
         "apn": 0,
         "apn number": 0,
+        "apn formatted": 0,
+        "apn unformatted": 1,
+        "formatted apn": 0,
+        "formatted parcel number": 0,
+        "parcel number formatted": 0,
+        "parcel id formatted": 0,
         "assessor parcel number": 0,
         "assessors parcel number": 0,
         "assessor parcel id": 0,
@@ -510,7 +517,16 @@ _PLAIN: dict[str, dict[str, int]] = {
         "scrape date": 4,
         "date": 5,
     },
-    "tags": {"tags": 0, "tag": 0, "lead tags": 0, "tag names": 0, "tag name": 0, "list tags": 0, "labels": 3},
+    "tags": {
+        "tags": 0,
+        "tag": 0,
+        "lead tags": 0,
+        "tag names": 0,
+        "tag name": 0,
+        "list tags": 0,
+        "labels": 3,
+        "lead type": 4,
+    },
     "phone": {
         "phone": 0,
         "phone number": 0,
@@ -619,6 +635,7 @@ _WORDS = {
     "pstl": "postal",
     "zipcd": "zip",
     "nme": "name",
+    "sfx": "suffix",
 }
 _NOISE = {"rem", "the", "a"}  # "rem" begins every name in assessor exports of one vendor
 _ABBREVIATED = {
@@ -637,6 +654,7 @@ _ABBREVIATED = {
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _DIGITS = re.compile(r"(?<=[a-z])(?=[0-9])")
 _DUPLICATE = re.compile(r" \(\d+\)$")
+_PLURAL = re.compile(r"\(s\)", re.IGNORECASE)
 
 
 @lru_cache(maxsize=4096)
@@ -666,11 +684,13 @@ def known_parts(names: Iterable[str]) -> set[tuple[str, str]]:
 def _words(name: str) -> Iterator[str]:
     text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     text = text.replace("'", "").replace("`", "").replace("#", " number ").replace("&", " and ")
+    text = _PLURAL.sub("", text)
     text = _DIGITS.sub(" ", _CAMEL.sub(" ", text).lower())
     words = [_WORDS.get(word, word) for word in re.split(r"[^a-z0-9]+", text) if word and word not in _NOISE]
     joined = " ".join(words)
     for pair, single in (
         ("zip code", "zip"),
+        ("zip cd", "zip"),
         ("postal code", "zip"),
         ("post code", "zip"),
         ("tax payer", "taxpayer"),

@@ -119,9 +119,11 @@ def test_empty_columns_to_the_right_of_a_spreadsheet_do_not_count(write):
 
 def test_a_file_without_header_shows_its_first_row_and_the_way_out(write):
     path = write("E21 1900,12 OAK DR,Yes,2011,0.00\nE22 1900,14 OAK DR,No,2012,5.00\n")
-    message = refusal(path)
-    assert "2 = '12 OAK DR'" in message
-    assert "--map address=2" in message
+    with pytest.raises(UnusableFile) as caught:
+        inspect_file(path, max_bytes=10**8)
+    assert "2 = '12 OAK DR'" in str(caught.value)
+    assert str(caught.value).endswith("Add a header row to the list.")
+    assert "--map address=2" in caught.value.with_remedy("--map ")
     layout, rows = load(path, mapped_by_number=True)
     assert layout.header_line == 0
     assert layout.columns == ("Column 1", "Column 2", "Column 3", "Column 4", "Column 5")

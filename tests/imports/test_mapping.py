@@ -301,6 +301,31 @@ def test_a_mapping_survives_json():
     assert Mapping.from_dict(data) == mapping
 
 
+@pytest.mark.parametrize(
+    ("columns", "fields"),
+    [
+        ("Situs Number|Situs Street|Situs Suffix", {"house_number": 0, "street_name": 1, "street_suffix": 2}),
+        ("House No|Street Name|Sfx", {"house_number": 0, "street_name": 1, "street_suffix": 2}),
+        ("Situs Street|APN (Formatted)", {"address": 0, "parcel_number": 1}),
+        ("Address|Taxpayer Name(s)|Zip Cd", {"address": 0, "owner_name": 1, "zip": 2}),
+    ],
+)
+def test_headers_of_assessors_files(columns, fields):
+    columns = columns.split("|")
+    cells = {"Situs Number": "12", "House No": "12", "Zip Cd": "07030", "Situs Suffix": "ST", "Sfx": "ST"}
+    streets = ["ELM ST", "42ND ST", "3RD AVE"] if "Situs Number" in columns else ["12 ELM ST"]
+    sample = [[cells.get(name, street) for name in columns] for street in streets]
+    assert suggest_mapping(columns, sample).fields == fields
+
+
+def test_a_lead_type_is_tags_when_it_repeats_a_few_names():
+    columns = ["Address", "Lead Type"]
+    types = ["Condemned Property", "Notice of Foreclosure"]
+    assert suggest_mapping(columns, [["1 ELM ST", types[n % 2]] for n in range(20)]).fields["tags"] == 1
+    for odd in ([f"Lead {n}" for n in range(20)], ["a" * n for n in range(1, 20)], ["x" * 60] * 20):
+        assert "tags" not in suggest_mapping(columns, [["1 ELM ST", text] for text in odd]).fields
+
+
 # -- refusing
 
 
@@ -309,7 +334,11 @@ def refuse(columns, sample=(), **options):
     with pytest.raises(UnusableFile) as caught:
         require_address(suggest_mapping(columns, sample), columns, sample, **options)
     assert caught.value.columns == tuple(columns)
-    return str(caught.value)
+    message = caught.value.with_remedy("--map ")
+    assert message.startswith(f"{caught.value} ")
+    assert "map" not in str(caught.value)  # a page has no options
+    assert caught.value.with_remedy("map=") == message.replace("--map ", "map=")
+    return message
 
 
 def test_without_a_property_address_the_columns_are_listed_with_the_way_out():
@@ -401,7 +430,7 @@ LISTS = {
         "address": "Property Address", "city": "Property City", "state": "Property State", "zip": "Property Zip",
         "owner_first_name": "First Name", "owner_last_name": "Last Name", "mailing_address": "Mailing Address",
         "mailing_city": "Mailing City", "mailing_state": "Mailing State", "mailing_zip": "Mailing Zip",
-        "parcel_number": "Parcel Number", "list_date": "Date Filed",
+        "parcel_number": "Parcel Number", "list_date": "Date Filed", "tags": "Lead Type",
     },
     "b-lancaster-pa/Lancaster_Tax_Sale_82417_clean.csv": {
         "address": "Site_Address", "owner_name": "Name", "parcel_number": "Account_Number",

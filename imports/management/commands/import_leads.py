@@ -54,7 +54,9 @@ class Command(BaseCommand):
                 )
         except OSError as error:
             self._refuse(f"{path} cannot be read: {error.strerror}.", options)
-        except (UnusableFile, MappingError, ImportRefused) as error:
+        except UnusableFile as unusable:
+            self._refuse(unusable.with_remedy("--map "), options)
+        except (MappingError, ImportRefused) as error:
             self._refuse(str(error), options)
         job = run_in_this_process(start_import(batch=batch, at=timezone.now(), by=None, announce=False))
         batch.refresh_from_db()
