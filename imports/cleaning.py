@@ -35,11 +35,15 @@ FindTag = Callable[[str], int | None]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some rows in file order: `text` for COPY, how many they are, and how many blank ones were among them."""
+    """Some rows in file order: `text` for COPY, how many they are, and how many blank ones were among them.
+
+    `spoiled` of them had a parcel number that a spreadsheet had destroyed.
+    """
 
     text: bytes
     rows: int
     blank: int
+    spoiled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +63,10 @@ class Plan:
         rows = read_rows(self.path, self.layout)
         frames = iter(lambda: list(itertools.islice(rows, BLOCK_ROWS)), [])
         for frame in itertools.islice(frames, turn, None, turns):
+            before = cleaner.spoiled
             filled = [row for row in frame if not row.is_blank]
             text = "".join([copy_line(cleaner.clean(row)) for row in filled]).encode("utf-8", "replace")
-            yield Block(text, len(filled), len(frame) - len(filled))
+            yield Block(text, len(filled), len(frame) - len(filled), cleaner.spoiled - before)
 
 
 class CleaningFailed(Exception):

@@ -23,7 +23,7 @@ from imports.mapping import Mapping as ColumnMapping
 from imports.mapping import apply_overrides, suggest_mapping
 from imports.mapping import require_address as check_address
 from imports.models import ImportBatch
-from imports.rows import Defaults, default_place
+from imports.rows import MEND_PARCEL, Defaults, default_place
 from jobs.models import Job
 from jobs.operations import start_job
 from jobs.runs import JobRefused, JobRun
@@ -343,11 +343,11 @@ def _stage(run: JobRun, batch: ImportBatch) -> None:
         run.stage, run.done, run.total = "Reading rows", 0, 2 * _estimate_rows(path, layout)
         run.cursor = {"stage": "read"}
     processes = settings.JOB_CONNECTIONS if path.stat().st_size > CREW_FROM_BYTES else 0
-    staged = blank = 0
+    staged = blank = spoiled = 0
     for block in cleaning.clean_file(_plan(batch, layout), finder, processes=processes):
         with run.chunk():
             sql.copy_text(batch.pk, block.text)
-            staged, blank = staged + block.rows, blank + block.blank
+            staged, blank, spoiled = staged + block.rows, blank + block.blank, spoiled + block.spoiled
             run.done = staged + blank
             run.total = max(run.total, 2 * run.done)
     with run.chunk():
@@ -357,11 +357,22 @@ def _stage(run: JobRun, batch: ImportBatch) -> None:
         bounds = sql.range_bounds(batch.pk, rows=MERGE_ROWS)
         new_tags = sorted({*batch.new_tag_ids, *finder.made})
         ImportBatch.objects.filter(pk=batch.pk).update(
-            staged=sql.count_keyed(batch.pk), rows=staged, blank=blank, new_tag_ids=new_tags
+            staged=sql.count_keyed(batch.pk),
+            rows=staged,
+            blank=blank,
+            new_tag_ids=new_tags,
+            notes=[*layout.notes, *_spoiled_note(spoiled)],
         )
         run.stage, run.done, run.total = "Merging and scoring", staged, 2 * staged
         run.cursor = {"stage": "merge"}
         run.plan_ranges(bounds)
+
+
+def _spoiled_note(count: int) -> list[str]:
+    if not count:
+        return []
+    what = "1 parcel number was" if count == 1 else f"{count:,} parcel numbers were"
+    return [f"{what} spoiled by a spreadsheet (such as 1.23E+10): {MEND_PARCEL}"]
 
 
 def _estimate_rows(path: Path, layout: Layout) -> int:

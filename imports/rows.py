@@ -11,7 +11,10 @@ from imports.files import RawRow
 from leads.addresses import (
     Address,
     address_key,
+    is_spoiled_parcel_number,
+    is_summary,
     join_parcel_parts,
+    mark_parcel_number,
     normalize_address,
     normalize_city,
     normalize_mailing,
@@ -21,6 +24,7 @@ from leads.addresses import (
 
 NO_ADDRESS = "no address: the address is blank and there is no parcel number"
 NOTHING_TO_TELL_APART = "neither a house number nor a parcel number: nothing tells this property from its neighbours"
+MEND_PARCEL = "format that column as text and export the list again"
 
 STREET_PARTS = ("house_number", "street_pre_direction", "street_name", "street_suffix", "street_post_direction")
 MAILING_PARTS = tuple(
@@ -60,6 +64,7 @@ class CleanRow:
     is_address_parsed: bool = True
     is_place_unknown: bool = False
     parcel_number: str = ""
+    parcel_marked: str = ""
     owner_name: str = ""
     co_owner: str = ""
     mailing_address: str = ""
@@ -101,6 +106,8 @@ class RowCleaner:
         used = set(fields.values())
         self.extra_columns = [(i, name) for i, name in enumerate(columns) if i not in used]
         self._field_columns = list(fields.items())
+        self.spoiled = 0
+        """Rows so far whose parcel number a spreadsheet has destroyed."""
         self._tag_cache: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {}
         self._dates: dict[str, dt.datetime | None] = {}
 
@@ -132,10 +139,13 @@ class RowCleaner:
         raw_parcel = said.get("parcel_number") or self._parcel_parts(said)
         if raw_parcel:
             row.parcel_number = normalize_parcel_number(raw_parcel)
-            if not row.parcel_number and "parcel_number" in said:
+            if row.parcel_number and not raw_parcel.isalnum():
+                row.parcel_marked = mark_parcel_number(raw_parcel)
+            elif not row.parcel_number and "parcel_number" in said:
                 extra[self.columns[self.fields["parcel_number"]]] = raw_parcel
-        if not row.parcel_number and not address.house_number:
-            return NOTHING_TO_TELL_APART if street else NO_ADDRESS
+                self.spoiled += is_spoiled_parcel_number(raw_parcel)
+        if not address.house_number and (problem := _nothing_to_go_by(street, raw_parcel, row.parcel_number)):
+            return problem
         self._place(row, address)
         written = [said[name] for name in ("unit", "city_state_zip", "city", "state", "zip") if name in said]
         row.raw_address = ", ".join([street, *written]) if street else ", ".join(written)
@@ -243,6 +253,21 @@ class RowCleaner:
             if len(self._tag_cache) < CACHE_SIZE:
                 self._tag_cache[text] = known
         return known
+
+
+def _nothing_to_go_by(street: str, raw_parcel: str, parcel_number: str) -> str:
+    """Why a row without house number can be no lead; "" where its parcel number does."""
+    if parcel_number:
+        return (
+            ""
+            if street or not is_summary(raw_parcel)
+            else f'a line of the list itself ("{raw_parcel:.60}"), no property'
+        )
+    if is_spoiled_parcel_number(raw_parcel):
+        return (
+            f'a spreadsheet spoiled the parcel number ("{raw_parcel:.20}"), and there is no house number: {MEND_PARCEL}'
+        )
+    return NOTHING_TO_TELL_APART if street else NO_ADDRESS
 
 
 def _json(value: Any) -> str:

@@ -106,8 +106,8 @@ def resolve_keys(batch_id: int, *, is_resumed: bool = False) -> None:
 
     A row without ZIP takes the one ZIP that leads or this file know for its line, unit, city and state. A row with
     ZIP may meet the lead that an earlier list left without one; `new_key` is then the better key. Parcels tell
-    apart what an address alone does not. Index: lead_unique_address_key (in byte
-    order), lead_by_zip.
+    apart what an address alone does not; where a file writes one number 2-12 and 21-2, their dashes do.
+    Index: lead_unique_address_key (in byte order), lead_by_zip.
     """
     _run("ANALYZE {staged} (key_stem, place, city, state, zip, parcel_number)", batch_id)
     if _run("SELECT EXISTS (SELECT 1 FROM {staged} WHERE zip = '' AND city <> '' AND state <> '')", batch_id)[0][0]:
@@ -143,6 +143,12 @@ _LAND = """
         WHERE parcel_number <> '' AND unit = '' AND problem = ''
         GROUP BY key_stem, place HAVING min(parcel_number) <> max(parcel_number)
     ),
+    -- One file, one place, one plain number, written 2-12 and 21-2: two parcels.
+    look_alike AS (
+        SELECT key_stem, place, parcel_number FROM {staged}
+        WHERE parcel_marked <> '' AND problem = '' AND (unit = '' OR NOT has_house_number)
+        GROUP BY key_stem, place, parcel_number HAVING min(parcel_marked) <> max(parcel_marked)
+    ),
     zipless AS (
         SELECT row.key_stem, row.city, row.state
         FROM {staged} row
@@ -152,26 +158,37 @@ _LAND = """
         GROUP BY row.key_stem, row.city, row.state HAVING min(row.zip) = max(row.zip)
     ),
     candidate AS (
-        SELECT row.*, row.key_stem || row.place AS base, '|PCL ' || nullif(row.parcel_number, '') AS parcel_part,
+        SELECT row.*, row.key_stem || row.place AS base,
+               '|PCL ' || nullif(row.parcel_marked, '') AS marked_part,
+               '|PCL ' || CASE WHEN row.parcel_marked <> '' AND look_alike.place IS NOT NULL THEN row.parcel_marked
+                               ELSE nullif(row.parcel_number, '') END AS parcel_part,
+               look_alike.place IS NOT NULL AS looks_alike,
                row.key_stem || zipless.city || '|' || zipless.state AS old_base,
-               NOT row.has_house_number OR several.place IS NOT NULL AS is_told_by_parcel
+               NOT row.has_house_number OR coalesce(several.place, look_alike.place) IS NOT NULL AS is_told_by_parcel
         FROM {staged} row
         LEFT JOIN several ON row.unit = '' AND (several.key_stem, several.place) = (row.key_stem, row.place)
+        LEFT JOIN look_alike ON (row.unit = '' OR NOT row.has_house_number)
+            AND (look_alike.key_stem, look_alike.place, look_alike.parcel_number)
+              = (row.key_stem, row.place, row.parcel_number)
         LEFT JOIN zipless ON row.zip <> ''
             AND (zipless.key_stem, zipless.city, zipless.state) = (row.key_stem, row.city, row.state)
     ),
     landing AS (
         SELECT row.*,
             CASE WHEN row.problem <> '' THEN NULL
+                 WHEN marked_lead.id IS NOT NULL THEN marked_lead.address_key
                  WHEN parcel_lead.id IS NOT NULL THEN parcel_lead.address_key
-                 WHEN base_lead.parcel_number = row.parcel_number AND row.parcel_number <> '' THEN row.base
+                 WHEN base_lead.parcel_number = row.parcel_number AND row.parcel_number <> '' AND NOT looks_alike
+                     THEN row.base
                  WHEN old_parcel_lead.id IS NOT NULL THEN old_parcel_lead.address_key
-                 WHEN old_lead.parcel_number = row.parcel_number AND row.parcel_number <> '' THEN row.old_base
+                 WHEN old_lead.parcel_number = row.parcel_number AND row.parcel_number <> '' AND NOT looks_alike
+                     THEN row.old_base
                  WHEN row.parcel_part IS NOT NULL AND row.is_told_by_parcel THEN row.base || row.parcel_part
                  WHEN base_lead.id IS NULL AND old_lead.id IS NOT NULL THEN row.old_base
                  ELSE row.base END AS key
         FROM candidate row
         LEFT JOIN leads_lead base_lead ON base_lead.address_key = row.base
+        LEFT JOIN leads_lead marked_lead ON marked_lead.address_key = row.base || row.marked_part
         LEFT JOIN leads_lead parcel_lead ON parcel_lead.address_key = row.base || row.parcel_part
         LEFT JOIN leads_lead old_lead ON old_lead.address_key = row.old_base
         LEFT JOIN leads_lead old_parcel_lead ON old_parcel_lead.address_key = row.old_base || row.parcel_part

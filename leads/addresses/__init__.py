@@ -8,7 +8,13 @@ from leads.addresses.normalize import (
     normalize_address,
     normalize_mailing,
 )
-from leads.addresses.parcels import join_parcel_parts, normalize_parcel_number
+from leads.addresses.parcels import (
+    is_spoiled_parcel_number,
+    is_summary,
+    join_parcel_parts,
+    mark_parcel_number,
+    normalize_parcel_number,
+)
 from leads.addresses.places import normalize_city, normalize_state, normalize_zip, split_city_state_zip
 from leads.addresses.units import normalize_unit, unit_key
 
@@ -17,7 +23,10 @@ __all__ = [
     "Address",
     "address_key",
     "has_house_number",
+    "is_spoiled_parcel_number",
+    "is_summary",
     "join_parcel_parts",
+    "mark_parcel_number",
     "normalize_address",
     "normalize_city",
     "normalize_mailing",

@@ -7,7 +7,7 @@ from leads.addresses.tables import PLACEHOLDERS
 from leads.addresses.text import upper
 
 # "1.23E+10" has lost its last digits for good: no number is better than a wrong one.
-_DAMAGED: Final = re.compile(r"[0-9]+(?:[.,][0-9]+)?E[+][0-9]+")
+_DAMAGED: Final = re.compile(r"[0-9]+(?:[.,][0-9]+)?E[+][0-9]+|#{3,}")
 _SPREADSHEET_FLOAT: Final = re.compile(r"([0-9]{5,})\.0+")
 _NOT_ALNUM: Final = re.compile(r"[^A-Z0-9]+")
 _NOTHING: Final = {re.sub(r"[^A-Z0-9]+", "", word) for word in PLACEHOLDERS} | {
@@ -21,6 +21,15 @@ _NOTHING: Final = {re.sub(r"[^A-Z0-9]+", "", word) for word in PLACEHOLDERS} | {
     "NULL",
 }
 _BETWEEN_DIGITS: Final = re.compile(r"(?<=[0-9])[-./](?=[0-9])")
+_SEPARATOR: Final = re.compile(r"(?<=[0-9])[^A-Z0-9]+(?=[0-9])")
+_SUMMARY: Final = re.compile(
+    r"[^A-Z0-9]*(?:(?:GRAND|SUB|OVERALL|FINAL|REPORT|PAGE|LIST|COUNTY|RUNNING)?[ -]*TOTALS?\b"
+    r"|(?:NUMBER|COUNT|SUM) OF\b|(?:RECORD|ROW|PARCEL|PROPERTY) COUNT\b|COUNT ?[:=]"
+    r"|[0-9,]+ (?:TOTAL )?(?:RECORD|ROW|PARCEL|PROPERT(?:Y|IE)|ITEM|RESULT|ENTR(?:Y|IE))S?\b"
+    r"|PAGE [0-9]+(?: ?(?:OF|/) ?[0-9]+)?[^A-Z0-9]*$|END OF (?:REPORT|LIST|FILE|DATA)\b"
+    r"|(?:REPORT |LIST |FILE |DATA )?(?:GENERATED|PRINTED|EXPORTED|PREPARED|CREATED|PRODUCED|RUN|UPDATED|AS OF|DATE)\b"
+    r"|SOURCE:|NOTES?:|COPYRIGHT\b)"
+)
 _MARKERS: Final = re.compile("BLK|BLOCK|LOT|QUAL|DOT")
 
 
@@ -33,6 +42,33 @@ def normalize_parcel_number(text: str) -> str:
         text = found[1]
     number = _NOT_ALNUM.sub("", text).lstrip("0")
     return "" if number in _NOTHING else number
+
+
+def mark_parcel_number(text: str) -> str:
+    """The number with one "-" for whatever stands between digits ("021.2-A" -> "21-2A"); ``""`` if nothing does.
+
+    The plain form of `normalize_parcel_number` is what lists agree on; this one tells 2-12 from 21-2.
+    """
+    text = upper(text)
+    if text.isalnum() or _SPREADSHEET_FLOAT.fullmatch(text) or not normalize_parcel_number(text):
+        return ""
+    groups = _SEPARATOR.split(text)
+    marked = "-".join(_NOT_ALNUM.sub("", group) for group in groups).lstrip("0-")
+    return marked if "-" in marked else ""
+
+
+def is_spoiled_parcel_number(text: str) -> bool:
+    """Whether a spreadsheet has destroyed the number: "1.23E+10", "#####"."""
+    return bool(_DAMAGED.fullmatch(upper(text)))
+
+
+def is_summary(text: str) -> bool:
+    """Whether a cell is a list's own line and no property: "Grand Total: 2 records", "Page 1 of 1".
+
+    What holds no digit is no parcel number either.
+    """
+    text = upper(text)
+    return not any(c in "0123456789" for c in text) or _SUMMARY.match(text) is not None
 
 
 def join_parcel_parts(block: str, lot: str, qualifier: str) -> str:

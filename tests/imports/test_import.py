@@ -1,6 +1,7 @@
 """What becomes of a file: identity, duplicates, tags, clocks, evidence, counts."""
 
 import datetime as dt
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
@@ -168,6 +169,56 @@ def test_without_house_number_the_parcel_tells_apart_and_without_both_a_row_is_r
     reasons = list(ImportRow.objects.filter(batch=batch, outcome="rejected").values_list("line", "reason"))
     assert [line for line, _ in reasons] == [4, 6]
     assert "neither a house number nor a parcel number" in reasons[0][1]
+
+
+LOOK_ALIKES = "Address,ZIP,APN\n0 N Main St,03766,2-12\n0 N Main St,03766,21-2\n0 N Main St,03766,2-13\n"
+
+
+def test_parcels_that_differ_in_their_dashes_alone_stay_apart() -> None:
+    assert counts(import_rows(LOOK_ALIKES)) == (3, 0, 0, 0)
+    stem = "1|N MAIN ST||03766|PCL"
+    assert keys() == [f"{stem} 2-12", f"{stem} 21-2", f"{stem} 213"]
+    assert counts(import_rows(LOOK_ALIKES)) == (0, 0, 3, 0)
+    # A later list with one of them finds it, and the plain number stays what lists meet on.
+    assert counts(import_rows("Address,ZIP,APN\n0 N Main St,03766,21.2\n")) == (0, 0, 1, 0)
+    assert counts(import_rows("Address,ZIP,APN\n0 N Main St,03766,213\n0 N Main St,03766,2 13\n")) == (0, 0, 2, 0)
+
+
+def test_a_number_with_and_without_dashes_in_one_file_is_one_parcel() -> None:
+    rows = "Address,ZIP,APN\n1 Oak St,07030,12-34\n1 Oak St,07030,1234\nOak St,07030,12-34\nOak St,07030,1234\n"
+    assert counts(import_rows(rows)) == (2, 0, 2, 0)
+
+
+def test_look_alike_parcels_at_a_house_number_stay_apart_too() -> None:
+    import_rows("Address,ZIP,APN\n1 Oak St,07030,212\n")  # which of the two it is, nobody knows
+    rows = "Address,ZIP,APN\n1 Oak St,07030,2-12\n1 Oak St,07030,21-2\n"
+    assert counts(import_rows(rows)) == (2, 0, 0, 0)
+    assert counts(import_rows(rows)) == (0, 0, 2, 0)
+
+
+def test_parcels_of_lebanon_that_look_alike_stay_apart(open_data: Path) -> None:
+    content = (open_data / "a-lebanon-nh" / "parcels_city_roll.csv").read_bytes()
+    assert counts(import_rows(content, place="Lebanon, NH")) == (5660, 0, 0, 0)
+    assert counts(import_rows(content, place="Lebanon, NH")) == (0, 0, 5660, 0)
+
+
+def test_the_lists_own_lines_are_no_properties() -> None:
+    footers = ["Total", "Grand Total: 2 records", "Report generated 10/01/2026", "Page 1 of 1", "*** 25 parcels ***"]
+    parcels = ["R-12-A", "TOT-12", "PAGE 12 LOT 3", "12", *footers]
+    rows = [f"{parcel},,A" for parcel in parcels] + ["Total,9 Oak St,Total", "7-7,Oak St,Total"]
+    batch = import_rows("APN,Address,Owner\n" + "\n".join(["Subtotal 3,,", *rows]) + "\n")
+    assert counts(batch) == (6, 0, 0, 6)
+    reasons = ImportRow.objects.filter(batch=batch, outcome="rejected").values_list("reason", flat=True)
+    assert all("a line of the list itself" in reason for reason in reasons)
+
+
+def test_a_parcel_number_that_a_spreadsheet_spoiled_is_said_so() -> None:
+    batch = import_rows("APN,Address\n1.23E+10,\n1.23E+10,0 Oak St\n1.23E+10,1 Oak St\n12,\n")
+    assert counts(batch) == (2, 0, 0, 2)
+    for reason in ImportRow.objects.filter(batch=batch, outcome="rejected").values_list("reason", flat=True):
+        assert "a spreadsheet spoiled the parcel number" in reason
+        assert "format that column as text" in reason
+    assert any(note.startswith("3 parcel numbers were spoiled") for note in batch.notes)
 
 
 # Tags and clocks -----------------------------------------------------------------------------------------------------

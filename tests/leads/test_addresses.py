@@ -16,7 +16,10 @@ from leads.addresses import (
     Address,
     address_key,
     has_house_number,
+    is_spoiled_parcel_number,
+    is_summary,
     join_parcel_parts,
+    mark_parcel_number,
     normalize_address,
     normalize_city,
     normalize_mailing,
@@ -507,6 +510,48 @@ def test_a_foreign_address_stays_as_text() -> None:
 )
 def test_parcel_number(text: str, number: str) -> None:
     assert normalize_parcel_number(text) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("2-12", "2-12"),
+        ("021 . 2-A", "21-2A"),
+        ("R-12-A", ""),
+        ("R 1-12", "R1-12"),
+        ("0-12", ""),
+        ("12345678.0", ""),
+        ("212", ""),
+        ("1.23E+10", ""),
+        ("N/A", ""),
+    ],
+)
+def test_the_marked_number_keeps_what_stands_between_digits(text: str, marked: str) -> None:
+    assert mark_parcel_number(text) == marked
+
+
+@given(st.text(alphabet="0129AB-./ #", max_size=12))
+def test_the_marked_number_without_dashes_is_the_number(text: str) -> None:
+    marked = mark_parcel_number(text)
+    assert not marked or marked.replace("-", "") == normalize_parcel_number(text)
+
+
+@pytest.mark.parametrize("text", ["1.23E+10", "5e+09", "#####"])
+def test_a_number_may_be_spoiled(text: str) -> None:
+    assert is_spoiled_parcel_number(text)
+    assert normalize_parcel_number(text) == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["Total", "SUB-TOTAL 12", "1,234 records", "Page 2 of 3", "Data as of 10/1/2026", "n/a"]
+)
+def test_a_lists_own_lines_are_known(text: str) -> None:
+    assert is_summary(text)
+
+
+@pytest.mark.parametrize("text", ["R-12-A", "TOTALLY 5", "12", "PAGE 12 LOT 3", "RUNNING 12", "COUNTY 12", "5E12"])
+def test_parcels_are_no_lines_of_the_list(text: str) -> None:
+    assert not is_summary(text)
 
 
 def test_parcel_parts_are_joined_readably() -> None:
