@@ -1,7 +1,7 @@
 """Addresses in the one form under which leads are stored, compared and mailed."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -46,7 +46,7 @@ from leads.addresses.text import clean, upper
 from leads.addresses.units import has_digit, is_identifier, normalize_unit, read_unit, unit_key
 
 NORMALISER_VERSION: Final = 1
-"""Part of every address key. Raise it with any change that gives an address another line or unit key."""
+"""Part of every address key. Once released, raise it with any change that gives an address another line or unit key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Address:
     zip: str
     plus4: str
     house_number: str
-    """Keeps "1312 1/2", "1109-1121" and "12A"; ``""`` if missing or all zeros."""
+    """Keeps "1312 1/2", "12.5", "1109-1121" and "12A"; the box on a rural route; ``""`` if missing or all zeros."""
     is_parsed: bool
     """False where the line is only cleaned text: a legal description, a foreign address, a lone number."""
 
@@ -90,9 +90,15 @@ _LEADING_UNIT: Final = re.compile(
     r"(?: ,)? (?=[0-9]+[A-Z]? (?![A-Z]* *&)[0-9]*[A-Z])"
 )
 _PARENTHESES: Final = re.compile(r"\(([^()]*)\)")
+_C_O: Final = re.compile(r"\bC/[O0]\b", re.IGNORECASE)
 _CARE_OF: Final = re.compile(
     r"(?:\bC/[O0]\b|\bC\\O\b|(?<![0-9])%|\bATTN?\b ?:?|\bATTENTION\b ?:?|\b(?:IN )?CARE OF\b)", re.IGNORECASE
 )
+_BRITISH: Final = re.compile(
+    r",? [A-Z]{1,2}[0-9][0-9A-Z]? [0-9][A-Z]{2}(?: ,)* (?:UK|U K|UNITED KINGDOM|GREAT BRITAIN|ENGLAND|SCOTLAND|WALES)$"
+)
+_WISCONSIN: Final = re.compile(r"([NSEW]) ([0-9]{3,5}) (?=(?:(?:COUNTY|CTY|CNTY|CO) (?:RD|ROAD|HWY|HIGHWAY)|CTH) )")
+_FIRM: Final = word_set("LLC INC CORP CORPORATION LTD LP LLP CO COMPANY TRUST")
 _POSTCODE: Final = re.compile(r"\b[A-Z][0-9][A-Z] ?[0-9][A-Z][0-9]\b")  # Canada: M4V 3E3
 _SLASH: Final = re.compile(r"(?<=[0-9]) ?/ ?(?=[0-9])")
 _INNER_BOX: Final = re.compile(r"(?<= )(?:P ?O ?B(?:OX|X)?|P ?O ?DRAWER|POST OFFICE BOX) ?(?:# ?|NO )?[0-9][0-9A-Z-]*")
@@ -124,7 +130,7 @@ def normalize_mailing(
     zip: str = "",
     city_state_zip: str = "",
 ) -> Address:
-    """Bring a mailing address to USPS form: as `normalize_address`, but a care-of name is left out.
+    """Bring a mailing address to USPS form: as `normalize_address`; a name where the street should be is left out.
 
     A PO box wins over a street beside it (mail goes there). `line2` may hold a unit, a second street, a
     care-of name, or city, state and ZIP. Foreign addresses stay as cleaned text.
@@ -143,13 +149,18 @@ def normalize_mailing(
             break
     if line2:
         line, unit, city, state, zip = _with_line2(line, line2, unit, city, state, zip)
-    return _normalize(line, unit, city, state, zip, mailing=True)
+    address = _normalize(line, unit, city, state, zip, mailing=True)
+    if not address.is_parsed and _is_name(line, address):
+        return replace(address, line="", unit="", is_parsed=True)
+    return address
 
 
 def has_house_number(line: str) -> bool:
     """Whether a delivery line (cleaned or not) begins with a house number other than zero."""
     text = clean(line)
-    return bool(text) and not is_legal_description(text) and bool(read_number(text.split())[0])
+    if not text or is_legal_description(text):
+        return False
+    return bool(read_number(text.split())[0]) or bool((route := read_rural_route(text)) and " BOX " in route[0])
 
 
 def address_key(line: str, unit: str, place: str) -> str:
@@ -171,6 +182,8 @@ def _normalize(line: str, unit: str, city: str, state: str, zip: str, *, mailing
         zip, plus4 = normalize_zip(zip)
     if unit:
         unit = normalize_unit(unit)
+    while "/" in line and _C_O.search(line):
+        line = _without_name(line)
     text = clean(line)
     words = text.split()
     if words and (plain := parse_plain_street(words)):
@@ -255,8 +268,9 @@ def _read_line(text: str, city: str, state: str, zip: str, place: _Place, *, mai
         return Street(line, "", "", False)
     if mailing and _is_foreign(text, state, zip):
         return Street(" ".join(word for word in text.split() if word != ","), "", "", False)
-    if mailing:
-        text = _without_names(text)
+    if text[1:2] == " ":
+        text = _WISCONSIN.sub(r"\1\2 ", text, count=1)
+    text = _without_names(text) if mailing else _BRITISH.sub("", text)
     text = _COUNTRY.sub("", text)
     unit_inside = ""
     if "(" in text or ")" in text:
@@ -293,7 +307,7 @@ def _read_street(words: list[str], *, mailing: bool) -> Street:
                 return parse_street(rest)
             return Street(box[0], "", _department(rest), True)
         if first in _ROUTE_STARTS and (route := read_rural_route(text)):
-            return Street(route[0], "", "", True)
+            return Street(route[0], route[0].partition(" BOX ")[2], "", True)
     if "BOX" in words or "POB" in words:
         text = " ".join(words)
         if found := _INNER_BOX.search(text):
@@ -610,6 +624,15 @@ def _without_care_of(line: str) -> str:
     return before
 
 
+def _without_name(line: str) -> str:
+    """A property's line without its "C/O NAME"; what follows the next comma stays."""
+    before, after = _C_O.split(line, maxsplit=1)
+    if not any(c.isdigit() for c in before):
+        return _without_care_of(line)
+    _, comma, rest = after.partition(",")
+    return f"{before.strip(' ,')}{comma}{rest}"
+
+
 # Where mail can go to: a box, a route, or a number with a word behind it that is no part of a firm's name.
 _DELIVERY: Final = re.compile(
     r"\bP\.? ?O\.? ?B(?:OX|X)\b|\bPOB\b|\bRR [0-9]"
@@ -632,6 +655,20 @@ def _without_names(text: str) -> str:
             # "HIGHWAY 7 100 MAIN ST" keeps its road.
             return " ".join(rest) if front and front[-1] not in NAME_TAKES_NUMBER else text
     return text
+
+
+def _is_name(line: str, address: Address) -> bool:
+    """Whether the line holds no place at all, but who gets the mail: "LATCHMOOR, BLANCHE", "ACME INC".
+
+    A house that has a name alone ("TOWN HALL") stays, if there is a city.
+    """
+    said = address.line
+    if has_digit(said) or has_digit(address.unit) or said == "GENERAL DELIVERY" or _is_foreign(said, "", ""):
+        return False
+    _, comma, after = line.partition(",")
+    if comma and normalize_city(after) not in ("", address.city):
+        return True
+    return not (address.city or address.zip) or said.rpartition(" ")[2] in _FIRM
 
 
 def _is_foreign(text: str, state: str, zip: str) -> bool:

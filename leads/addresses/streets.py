@@ -13,6 +13,7 @@ from leads.addresses.tables import (
     DIRECTIONAL_CITIES,
     DIRECTIONS,
     EXPAND_BEFORE_SUFFIX,
+    EXPAND_FIRST,
     EXPAND_INSIDE,
     LATE_DIRECTIONS,
     NAME_TAKES_NUMBER,
@@ -54,6 +55,7 @@ _FRACTIONS: Final = frozenset({"1/2", "1/4", "3/4", "1/3", "2/3"})
 _NUMBER: Final = re.compile(r"([0-9]+)-*([A-Z]{0,3})((?:-+[0-9]+[A-Z]{0,2})*)")
 _NUMBER_ORDINAL: Final = re.compile(r"([0-9]+[A-Z]?)-([0-9]+(?:ST|ND|RD|TH))")
 _NUMBER_FRACTION: Final = re.compile(r"([0-9]+)-([1-3]/[2-4])")
+_NUMBER_DECIMAL: Final = re.compile(r"0*([0-9]+\.[0-9]+)")
 _GRID: Final = re.compile(r"[NSEW][0-9]+-?[NSEW][0-9]+[A-Z]?|[NSEW][0-9]{3,}[A-Z]?")
 _GRID_HALF: Final = re.compile(r"[NSEW][0-9]+")
 _GRID_COORDINATE: Final = re.compile(r"([0-9]+)([NSEW])")
@@ -96,6 +98,8 @@ _ROAD_WORDS: Final = {
 _HIGHWAY_NUMBER: Final = re.compile(r"0*([0-9]{1,4}(?:/[0-9]{1,4})?-?[A-Z]{0,2})")
 _HIGHWAY_GLUED: Final = re.compile(r"(I|US|SR|CR|FM|SH|RT|RTE|HWY)-?([0-9]+[A-Z]?)")
 _HIGHWAY_LETTERS: Final = re.compile(r"[A-Z]{1,2}")
+_COUNTY_LETTER: Final = re.compile(r"[A-DF-MO-RT-VX-Z]|([A-Z])\1")
+_BESIDE_HIGHWAY: Final = frozenset({"FRONTAGE", "SERVICE", "ACCESS", "FEEDER"})
 _HIGHWAY_START: Final = word_set(
     """
     OLD NEW US U I IH INTERSTATE STATE ST SR SH S COUNTY CO CNTY CTY CR C CTH FM FARM RM RANCH ROUTE RTE RT
@@ -146,7 +150,7 @@ def legal_line(text: str) -> str:
 def read_number(words: list[str]) -> tuple[str, list[str]]:
     """House number at the front of `words`, and the words after it. The number is ``""`` if there is none.
 
-    "0008" gives "8" and "0000" gives "" (its word is taken all the same); "1312 1/2", "1109-1121", "12A"
+    "0008" gives "8" and "0000" gives "" (its word is taken all the same); "1312 1/2", "12.5", "1109-1121", "12A"
     and "N95W18855" stay whole; "54 & 56" and "123 - 125" become ranges.
     """
     first = words[0]
@@ -162,6 +166,8 @@ def read_number(words: list[str]) -> tuple[str, list[str]]:
                 return found[1].lstrip("0"), [found[2], *words[1:]]
         elif ORDINAL.fullmatch(first):
             return "", words
+        if (found := _NUMBER_DECIMAL.fullmatch(first)) and _is_name_behind(words):
+            return found[1], words[1:]
         found = _NUMBER.fullmatch(first)
         if not found:
             return "", words
@@ -199,6 +205,11 @@ def read_number(words: list[str]) -> tuple[str, list[str]]:
         number = f"{number}-{following}"
         i += step
     return number, words[i:]
+
+
+def _is_name_behind(words: list[str]) -> bool:
+    """Whether "12.5" at the front has a street behind it; "39.2 RD" is itself a road."""
+    return len(words) > 1 and (words[1] not in SUFFIXES or (len(words) > 2 and words[-1] in STRONG_WORDS))
 
 
 def _is_second_number(number: str, following: str, after: list[str]) -> bool:
@@ -295,7 +306,9 @@ def read_highway(words: list[str], start: int) -> tuple[list[str], int] | None:
     elif first == "S" and second == "R" and third.isdigit():
         name, i = "STATE ROUTE", i + 2
     elif first in ("COUNTY", "CO", "CNTY", "CTY") and road:
-        name, i, letters = f"COUNTY {road}", i + 2, road == "HIGHWAY"
+        # Wisconsin's roads have letters; "COUNTY RD N" may be the north of one.
+        is_lettered = _COUNTY_LETTER.fullmatch(third) is not None and third not in _UNIT_START
+        name, i, letters = f"COUNTY {road}", i + 2, road == "HIGHWAY" or is_lettered
     elif first == "CR":
         name, i = "COUNTY ROAD", i + 1
     elif first == "C" and second == "R" and third.isdigit():
@@ -346,9 +359,17 @@ def read_highway(words: list[str], start: int) -> tuple[list[str], int] | None:
     if i + 1 < size and words[i] in ("/", "&") and words[i + 1].isdigit():
         number, i = f"{number}/{words[i + 1]}", i + 2
     out = [*prefix, *name.split(), number]
-    while i < size and words[i] in _HIGHWAY_TAIL:
-        out.append(_HIGHWAY_TAIL[words[i]])
-        i += 1
+    if i < size and words[i] in ("RD", "ROAD"):
+        i += 1  # "FM 1960 RD" is FM 1960
+    while i < size:
+        if words[i] in _HIGHWAY_TAIL:
+            out.append(_HIGHWAY_TAIL[words[i]])
+            i += 1
+        elif words[i] in _BESIDE_HIGHWAY and i + 1 < size and words[i + 1] in ("RD", "ROAD"):
+            out += [words[i], "RD"]
+            i += 2
+        else:
+            break
     return out, i - shift
 
 
@@ -383,7 +404,7 @@ def _name(words: list[str], *, has_suffix: bool) -> list[str]:
                 return [ordinal(int(first))]
             if found := _LETTER_O.fullmatch(first):
                 return [ordinal(int(found[1] + "0"))]
-        return words
+        return [EXPAND_FIRST[first]] if has_suffix and first in EXPAND_FIRST else words
     if "&" in words:
         words = ["AND" if word == "&" else word for word in words]
     if size == 2:
@@ -401,6 +422,8 @@ def _name(words: list[str], *, has_suffix: bool) -> list[str]:
         words = [*words[:-1], EXPAND_BEFORE_SUFFIX[words[-1]]]
     if any(word in EXPAND_INSIDE for word in words):
         words = [EXPAND_INSIDE.get(word, word) for word in words]
+    if words[0] in EXPAND_FIRST:
+        words = [EXPAND_FIRST[words[0]], *words[1:]]
     if has_suffix and "PT" in words[1:]:  # in front it may be PORT
         words = [words[0], *("POINT" if word == "PT" else word for word in words[1:])]
     return words
@@ -573,6 +596,7 @@ _NOT_PLAIN: Final = (
     | frozenset(ORDINALS)
     | frozenset(TENS)
     | frozenset(EXPAND_INSIDE)
+    | frozenset(EXPAND_FIRST)
     | word_set("AND AKA DBA BOX PO POB POBOX DRAWER FT FEET OF NO NUMBER THE TH ND HOUSE USA HALF")
 )
 

@@ -274,6 +274,17 @@ EXPAND_INSIDE: Final[dict[str, str]] = {
     )
 }
 
+# In front of a street's name they are words of their own, and sources of one county write both: "MT VERNON PL" is
+# MOUNT VERNON PL. PT is not among them, for it may be PORT.
+EXPAND_FIRST: Final[dict[str, str]] = {
+    "MT": "MOUNT",
+    "MNT": "MOUNT",
+    "FT": "FORT",
+    "VLY": "VALLEY",
+    "LK": "LAKE",
+    "PK": "PARK",
+}
+
 # The word before a final suffix, when itself a suffix, is spelled out: "BANK ST EXT" is BANK STREET EXT.
 EXPAND_BEFORE_SUFFIX: Final[dict[str, str]] = {
     word: SUFFIX_NAMES[abbreviation]

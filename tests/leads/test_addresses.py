@@ -48,6 +48,31 @@ def again(address: Address) -> Address:
 
 
 LINES = {
+    # Decimals stay in the number (Publication 28, 231); a road may have one, too.
+    "12.5 Elm St": "12.5 ELM ST",
+    "12.5 St Johns Ave": "12.5 SAINT JOHNS AVE",
+    "39.2 Rd": "39.2 RD",
+    # Roads beside roads, and words that say nothing.
+    "100 I-95 Frontage Rd": "100 INTERSTATE 95 FRONTAGE RD",
+    "100 I 35 N Service Road": "100 INTERSTATE 35 N SERVICE RD",
+    "45 FM 1960 Rd": "45 FM 1960",
+    "45 FM 1960 Rd W": "45 FM 1960 W",
+    "123 Old Hwy 5 Rd": "123 OLD HIGHWAY 5",
+    # Wisconsin.
+    "N 1234 County Rd Q": "N1234 COUNTY ROAD Q",
+    "W1234 Cty Rd KK": "W1234 COUNTY ROAD KK",
+    "100 County Rd N": "100 COUNTY RD N",
+    # Names that begin with a word often shortened.
+    "12 Mt Vernon Pl": "12 MOUNT VERNON PL",
+    "12 N Ft Worth Ave": "12 N FORT WORTH AVE",
+    "12 Vly View Dr": "12 VALLEY VIEW DR",
+    "12 Lk Shore Dr": "12 LAKE SHORE DR",
+    "12 Pk Ave": "12 PARK AVE",
+    "12 Mt St Helens Ave": "12 MOUNT SAINT HELENS AVE",
+    "1 Mt Pleasant": "1 MOUNT PLEASANT",
+    # The name of a person.
+    "123 Main St c/o Bob": "123 MAIN ST",
+    "c/o Bob 123 Main St": "123 MAIN ST",
     # Case, punctuation, spaces, typographic signs.
     "123 N Main Street": "123 N MAIN ST",
     "  123   n. main   st.  ": "123 N MAIN ST",
@@ -111,7 +136,7 @@ LINES = {
     "12 SAINT JOHNS PL": "12 SAINT JOHNS PL",
     "12 W ST CHARLES ST": "12 W SAINT CHARLES ST",
     "12 OLD ST MARYS RD": "12 OLD SAINT MARYS RD",
-    "12 MT VERNON RD": "12 MT VERNON RD",
+    "12 MT VERNON RD": "12 MOUNT VERNON RD",
     # Ordinals.
     "12 FIRST ST": "12 1ST ST",
     "12 1ST ST": "12 1ST ST",
@@ -446,6 +471,41 @@ def test_mailing_line_is_where_mail_goes(line: str, expected: str) -> None:
     assert normalize_mailing(line).line == expected
 
 
+@pytest.mark.parametrize("line", ["RR 2 Box 15", "HC 1 Box 5", "Route 4, Box 164", "Star Route 5 Box 10"])
+def test_the_box_on_a_route_counts_as_house_number(line: str) -> None:
+    address = normalize_address(line)
+    assert address.house_number == address.line.rpartition(" ")[2]
+    assert has_house_number(address.line)
+
+
+@pytest.mark.parametrize("line", ["RR 2", "PO Box 12"])
+def test_a_route_or_a_box_alone_is_no_house(line: str) -> None:
+    assert not normalize_address(line).house_number
+    assert not has_house_number(line)
+
+
+def test_a_name_in_the_line_leaves_unit_and_place_alone() -> None:
+    address = normalize_address("123 Main St c/o Bob, Hoboken, NJ 07030")
+    assert (address.line, address.unit, address.city, address.zip) == ("123 MAIN ST", "", "HOBOKEN", "07030")
+    abroad = normalize_address("10 Downing St, London SW1A 2AA, UK")
+    assert (abroad.line, abroad.unit, abroad.city) == ("10 DOWNING ST", "", "LONDON")
+
+
+@pytest.mark.parametrize("line", ["LATCHMOOR, BLANCHE", "Acme Realty Inc"])
+def test_a_name_is_no_mailing_street(line: str) -> None:
+    address = normalize_mailing(line, city="Lebanon", state="NH")
+    assert (address.line, address.city) == ("", "LEBANON")
+
+
+@pytest.mark.parametrize("line", ["TOWN HALL", "Town Hall, Lebanon", "GENERAL DELIVERY", "Wolf Rd"])
+def test_a_house_or_street_without_number_stays_a_mailing_street(line: str) -> None:
+    assert normalize_mailing(line, city="Lebanon", state="NH").line
+
+
+def test_a_mailing_line_without_digit_and_without_place_is_a_name() -> None:
+    assert normalize_mailing("THEODORE ORCHARDOW").line == ""
+
+
 def test_a_property_keeps_its_street_beside_a_box() -> None:
     assert normalize_address("PO BOX 34 78 S OAK AVE").line == "78 S OAK AVE"
     assert normalize_address("78 S OAK AVE, PO BOX 34").line == "78 S OAK AVE"
@@ -596,7 +656,7 @@ def test_any_text_gives_clean_stable_fields(normalize, text: str) -> None:
         assert all(c.isprintable() for c in field)
         field.encode()
         assert "|" not in field
-    assert a.line.startswith(a.house_number)
+    assert a.line.startswith(a.house_number) or a.line.endswith(f" BOX {a.house_number}")
     zip_text = f"{a.zip}-{a.plus4}" if a.plus4 else a.zip
     b = normalize(a.line, unit=a.unit, city=a.city, state=a.state, zip=zip_text)
     assert b == a
