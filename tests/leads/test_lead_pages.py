@@ -1,5 +1,6 @@
 """The table of all leads and the page of one."""
 
+import json
 import re
 
 import pytest
@@ -127,6 +128,38 @@ def test_htmx_gets_the_results_alone_and_an_address_without_empty_fields(viewer_
     assert b"1 MAIN ST" in response.content
     assert response["HX-Push-Url"] == "/leads/?q=main"
     assert "HX-Request" in response["Vary"]
+
+
+def test_an_address_where_the_browser_stands_already_is_not_pushed_again(viewer_client):
+    make_lead(address="1 MAIN ST")
+    standing = HTMX | {"HX-Current-URL": "http://testserver/leads/?q=main"}
+    same, other = (viewer_client.get("/leads/", {"q": q, "zip": ""}, headers=standing) for q in ("main", "oak"))
+    assert same["HX-Push-Url"] == "false"
+    assert other["HX-Push-Url"] == "/leads/?q=oak"
+
+
+def test_sort_and_page_links_carry_the_form_and_work_without_scripts(viewer_client):
+    for _ in range(PAGE_SIZE + 1):
+        make_lead()
+    page = viewer_client.get("/leads/", {"q": "main", "sort": "zip"}).content.decode()
+    for vals, plain in [
+        ({"sort": "-zip"}, "/leads/?q=main&amp;sort=-zip"),
+        ({"sort": "address"}, "/leads/?q=main&amp;sort=address"),
+        ({"page": "2"}, "/leads/?q=main&amp;sort=zip&amp;page=2"),
+    ]:
+        links = re.findall(rf'<a [^>]*href="{re.escape(plain)}"[^>]*>', page)
+        assert links
+        for link in links:
+            assert f"hx-vals='{json.dumps(vals)}'" in link
+            assert 'hx-include="#lead-filters"' in link
+
+
+def test_bare_land_is_named_by_its_parcel_and_a_missing_place_is_said(viewer_client):
+    lead = make_lead(address="", parcel_number="242236602", city="", state="", zip="", is_place_unknown=True)
+    table = viewer_client.get("/leads/").content.decode()
+    assert '<span class="line">Parcel 242236602</span>' in table
+    assert '<td class="c-city"><span class="unknown">Place unknown</span>' in table
+    assert "<h1>Parcel 242236602</h1>" in viewer_client.get(lead.get_absolute_url()).content.decode()
 
 
 def test_a_page_restored_from_history_is_whole(viewer_client):
