@@ -51,7 +51,7 @@ def lead_list(request: HtmxHttpRequest) -> HttpResponse:
     if wants_part(request):
         # The form sends empty fields too; the address should hold only what was chosen.
         asked = [("page", str(page.number))] if page.number > 1 else []
-        response["HX-Push-Url"] = _address([*state, *asked])
+        response["HX-Push-Url"] = _new_address(request, _address([*state, *asked]))
     return response
 
 
@@ -65,6 +65,11 @@ def _address(state: list[tuple[str, str]]) -> str:
     return f"{reverse('leads:list')}?{urlencode(state)}" if state else reverse("leads:list")
 
 
+def _new_address(request: HtmxHttpRequest, address: str) -> str:
+    """What to push: nothing where the browser stands there already, else Back would need a press more."""
+    return "false" if request.htmx.current_url_abs_path == address else address
+
+
 def _with(state: list[tuple[str, str]], name: str, value: str) -> str:
     return _address([*(pair for pair in state if pair[0] != name), (name, value)])
 
@@ -73,15 +78,16 @@ def _headers(state: list[tuple[str, str]], sort: str) -> list[dict[str, Any]]:
     """Columns with the link that sorts by them: numbers and dates from the top first, words from A."""
     headers = []
     for column in lead_columns():
-        link, direction = "", ""
+        order, direction = "", ""
         if column.sort:
             down = f"-{column.sort}"
             if sort in {column.sort, down}:
                 direction = "descending" if sort == down else "ascending"
-                link = _with(state, "sort", column.sort if sort == down else down)
+                order = column.sort if sort == down else down
             else:
-                link = _with(state, "sort", down if column.is_number or column.key == "created" else column.sort)
-        headers.append({"column": column, "link": link, "direction": direction})
+                order = down if column.is_number or column.key == "created" else column.sort
+        link = _with(state, "sort", order) if order else ""
+        headers.append({"column": column, "link": link, "sort": order, "direction": direction})
     return headers
 
 

@@ -68,6 +68,28 @@
     pick.querySelector("summary").textContent = count ? count + " chosen" : "Any";
   }, true);
 
+  // -- leaving a filter for a link of the results: the link carries what was typed, so the form stays still, else its
+  // answer would swap the link away between press and release
+  var pressed = null;
+  var held = null;
+  document.addEventListener("mousedown", function (event) {
+    pressed = event.button === 0 ? event.target.closest("#lead-results a") : null;
+    held = null;
+  }, true);
+  document.addEventListener("change", function (event) {
+    if (!pressed || !event.target.closest("#lead-filters")) return;
+    held = event.target;
+    event.stopPropagation();
+  }, true);
+  function release(event) {
+    var followed = event.type === "mouseup" && pressed && pressed.contains(event.target);
+    var field = held;
+    pressed = held = null;
+    if (field && !followed) field.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+  document.addEventListener("mouseup", release, true);
+  document.addEventListener("dragend", release, true);
+
   // -- a form that takes a while says so, and is sent once
   document.addEventListener("submit", function (event) {
     var busy = event.target.querySelector("[data-busy]");

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connections
 
 from leadscore.celery import app
-from tests.factories import make_lead, make_tag
+from tests.factories import make_lead, make_scored_lead, make_tag
 
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
@@ -134,6 +134,54 @@ def test_a_county_list_becomes_a_ranked_and_explained_lead_list(page, worker, tm
     page.click("#add-tag-button")
     expect(page.locator(".score-big")).not_to_have_text(f"{total:,}")
     assert number(page.inner_text(".score-big")) > total
+
+
+def slow_click(page, link):
+    """A click with a held button, as people do it: what leaving the last field has caused arrives in between."""
+    link.hover()
+    page.mouse.down()
+    page.wait_for_timeout(400)
+    page.mouse.up()
+
+
+def test_neither_a_filter_nor_a_click_is_lost_between_form_and_links(page):
+    for points in (500, 2_500, 1_500):
+        make_scored_lead(tags=[make_tag(base_score=points)], address=f"{points} WEXCOMBE DR", zip=f"0{5_000 - points}")
+    page.goto("/leads/?q=wexcombe")
+    page.fill("#id_score_min", "1000")
+    slow_click(page, page.locator("#sort-zip"))
+    page.wait_for_url("**/leads/?q=wexcombe&score_min=1000&sort=zip")
+    assert page.locator(".leads .line").all_inner_texts() == ["2500 WEXCOMBE DR", "1500 WEXCOMBE DR"]
+    page.fill("#id_score_min", "2000")
+    page.click("#sort-zip")
+    page.wait_for_url("**/leads/?q=wexcombe&score_min=2000&sort=-zip")
+    expect(page.locator(".leads .line")).to_have_text(["2500 WEXCOMBE DR"])
+
+    # A press that is let go elsewhere follows no link; the filter counts all the same.
+    page.fill("#id_score_min", "1000")
+    page.locator("#sort-zip").hover()
+    page.mouse.down()
+    page.locator("h1").hover()
+    page.mouse.up()
+    page.wait_for_url("**/leads/?q=wexcombe&score_min=1000&sort=-zip")
+
+    page.fill("#id_score_min", "")
+    page.click(".leads .line >> text=1500 WEXCOMBE DR")
+    page.wait_for_selector("h1:has-text('1500 WEXCOMBE DR')")
+
+
+def test_leaving_a_search_box_adds_no_second_step_to_go_back(page):
+    make_lead(address="1 NEAR ST")
+    make_lead(address="2 FAR ST")
+    page.goto("/leads/")
+    page.locator("#id_q").press_sequentially("near", delay=30)
+    page.wait_for_url("**/leads/?q=near")
+    with page.expect_response("**/leads/?*"):
+        page.locator("#id_city").focus()
+    page.wait_for_load_state("networkidle")
+    page.go_back()
+    page.wait_for_url("**/leads/")
+    expect(page.locator(".leads .line")).to_have_count(2)
 
 
 def test_a_phone_shows_cards_and_nothing_runs_off_its_side(browser, live_server, analyst):
