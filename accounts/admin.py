@@ -29,5 +29,5 @@ class ApiTokenAdmin(admin.ModelAdmin):
         made, token = ApiToken.objects.create(user=obj.user, name=obj.name, expiry=None)
         if obj.expiry:
             ApiToken.objects.filter(pk=made.pk).update(expiry=obj.expiry)
-        obj.pk, obj.created = made.pk, made.created
+        obj.pk, obj.token_key, obj.created = made.pk, made.token_key, made.created
         messages.success(request, f"The token for {obj.user}, shown only now: {token}")

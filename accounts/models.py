@@ -34,3 +34,6 @@ class ApiToken(AbstractAuthToken):
     class Meta(AbstractAuthToken.Meta):
         abstract = False
         swappable = "KNOX_TOKEN_MODEL"
+
+    def __str__(self) -> str:
+        return f"{self.name or self.token_key} ({self.user})"
