@@ -10,7 +10,7 @@ from jobs.models import Job
 from scoring.queries import explain_score
 from scoring.views import waterfall
 from tags.models import TagGroup
-from tests.factories import make_scored_lead, make_tag
+from tests.factories import assign, make_scored_lead, make_tag
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -35,6 +35,15 @@ def test_each_bar_begins_where_the_one_before_ended(now):
     steps = waterfall(explain_score(lead=lead, now=now))
     assert [step.points for step in steps] == [700, 600, -400, 100]
     assert [step.left for step in steps] == ["0.00%", "53.85%", "69.23%", "69.23%"]
+
+
+def test_a_tag_dated_in_the_future_says_when_it_starts(viewer_client):
+    lead = make_scored_lead(tags=[])
+    assign(lead, make_tag(base_score=700), dt.datetime(2050, 1, 5, tzinfo=dt.UTC))
+    page = viewer_client.get(f"/scoring/lead/{lead.pk}/", headers=HTMX).content.decode()
+    assert re.search(r"starts <time[^>]*>Jan 5, 2050</time>", page)
+    for wrong in ("&nbsp;day", "×", "not counted"):
+        assert wrong not in page.split("<tbody>")[1].split("</tbody>")[0]
 
 
 def test_a_lead_without_tags_says_so(viewer_client):
