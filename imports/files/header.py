@@ -171,6 +171,7 @@ def column_names(cells: Sequence[str]) -> tuple[str, ...]:
             f"The file has {len(cells):,} columns; at most {MAX_COLUMNS:,} can be read. "
             "Keep the columns you need and import again.",
             columns=[clean_name(cell) for cell in cells[:20]],
+            total=len(cells),
         )
     names: list[str] = []
     taken: set[str] = set()

@@ -8,10 +8,12 @@ from typing import Any, Literal, NamedTuple, Self
 class UnusableFile(Exception):
     """The file cannot serve as a lead list; `str()` says what is wrong, where, and how to mend it."""
 
-    def __init__(self, message: str, *, columns: Sequence[str] = (), remedy: str = "") -> None:
+    def __init__(self, message: str, *, columns: Sequence[str] = (), total: int = 0, remedy: str = "") -> None:
         super().__init__(message)
         self.columns: tuple[str, ...] = tuple(columns)
         """The columns that were found; empty where it did not come so far."""
+        self.total = total or len(self.columns)
+        """How many columns there were, where `columns` are only the first."""
         self._remedy = remedy
 
     def with_remedy(self, option: str) -> str:

@@ -283,6 +283,7 @@ def _inspect_json(path: Path, form: TextForm) -> Layout:
                             f"The items of the JSON file have more than {MAX_COLUMNS:,} different keys. "
                             "Each item should be one property with the same few keys.",
                             columns=[clean_name(key) for key in itertools.islice(keys, 20)],
+                            total=len(keys),
                         )
             elif not first_other:
                 first_other = f"item {items:,} is {_kind(item)}"
