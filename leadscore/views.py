@@ -1,6 +1,7 @@
 """Home, health, and what people see when something is wrong."""
 
 import logging
+from typing import Any
 
 import redis
 from django.conf import settings
@@ -12,9 +13,11 @@ from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts.pages import HtmxHttpRequest, person_of, show
+from accounts.models import User
+from accounts.pages import HtmxHttpRequest, person_of, show, wants_part
 from imports.models import ImportBatch
 from jobs.queries import recent_jobs
+from jobs.views import STOP_POLLING
 from leads.models import Lead
 from leads.queries import top_leads
 from leadscore.celery import app
@@ -29,6 +32,10 @@ RECENT = 5
 def home(request: HtmxHttpRequest) -> HttpResponse:
     """What there is, what came of late, and what to do next."""
     person = person_of(request)
+    recent = _recent(person)
+    if wants_part(request):
+        status = 200 if recent["any_live"] else STOP_POLLING
+        return show(request, "leadscore/home.html", recent, part="recent", status=status)
     sees_leads = person.has_perm("leads.view_lead")
     sees_imports = person.has_perm("imports.view_importbatch")
     leads = Lead.objects.count() if sees_leads else 0
@@ -45,14 +52,17 @@ def home(request: HtmxHttpRequest) -> HttpResponse:
         if person.is_staff and person.has_perm("tags.change_tag")
         else 0,
         "rows": top_leads(count=TOP) if sees_leads else (),
-        "batches": ImportBatch.objects.exclude(status=ImportBatch.Status.DRAFT)
-        .select_related("job")
-        .order_by("-pk")[:RECENT]
-        if sees_imports
-        else (),
-        "jobs": recent_jobs(count=RECENT) if person.has_perm("jobs.view_job") else (),
     }
-    return show(request, "leadscore/home.html", context)
+    return show(request, "leadscore/home.html", context | recent)
+
+
+def _recent(person: User) -> dict[str, Any]:
+    """What came of late, as far as the person may see it, and whether any of it still runs."""
+    started = ImportBatch.objects.exclude(status=ImportBatch.Status.DRAFT).select_related("job").order_by("-pk")
+    batches = list(started[:RECENT]) if person.has_perm("imports.view_importbatch") else []
+    jobs = list(recent_jobs(count=RECENT)) if person.has_perm("jobs.view_job") else []
+    running = [*jobs, *(batch.job for batch in batches if batch.job)]
+    return {"batches": batches, "jobs": jobs, "any_live": any(job.is_live for job in running)}
 
 
 @require_safe
