@@ -192,7 +192,7 @@ def test_a_phone_shows_cards_and_nothing_runs_off_its_side(browser, live_server,
     tab.fill("#id_password", "correct horse battery")
     tab.click("button[type=submit]")
     make_lead(address="1 NEAR ST")
-    lead = make_lead(address="2 FAR ST")
+    lead = make_scored_lead(tags=[make_tag(name="Unreasonably" * 6)], address="2 FAR ST")
     for path in ("/", "/imports/", "/jobs/", lead.get_absolute_url(), "/leads/"):
         tab.goto(path)
         tab.wait_for_load_state("networkidle")
