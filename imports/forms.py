@@ -7,7 +7,28 @@ from imports.rows import default_place
 from tags.models import Tag
 
 
-class UploadForm(forms.Form):
+class PlaceForm(forms.Form):
+    """Where the rows lie that do not say so; on the upload, and again on the review."""
+
+    place = forms.CharField(
+        label="Place of rows without one",
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(attrs={"placeholder": "City, ST"}),
+        help_text="Where rows name neither ZIP nor city, they are taken to lie here.",
+    )
+
+    def clean_place(self) -> str:
+        place: str = self.cleaned_data["place"].strip()
+        if place:
+            try:
+                default_place(place)
+            except ValueError as error:
+                raise forms.ValidationError(str(error)) from error
+        return place
+
+
+class UploadForm(PlaceForm):
     """The file, and what holds for all of its rows. Whether the file can be read is for the reader to say."""
 
     file = forms.FileField(
@@ -23,13 +44,6 @@ class UploadForm(forms.Form):
         required=False,
         max_length=100,
         help_text="Who the list comes from, such as “Hudson County tax sale”. Blank takes the file's name.",
-    )
-    place = forms.CharField(
-        label="Place of rows without one",
-        required=False,
-        max_length=100,
-        widget=forms.TextInput(attrs={"placeholder": "City, ST"}),
-        help_text="Where rows name neither ZIP nor city, they are taken to lie here.",
     )
     tags = forms.ModelMultipleChoiceField(
         label="Tags for every row",
@@ -53,12 +67,3 @@ class UploadForm(forms.Form):
         initial=ImportBatch.UnknownTags.CREATE,
         help_text="New tags give 0 points until a manager weighs them.",
     )
-
-    def clean_place(self) -> str:
-        place: str = self.cleaned_data["place"].strip()
-        if place:
-            try:
-                default_place(place)
-            except ValueError as error:
-                raise forms.ValidationError(str(error)) from error
-        return place

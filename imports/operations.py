@@ -44,7 +44,7 @@ class ImportRefused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewRow:
-    """A row as it would land."""
+    """A row as it would land; its parcel where the address does not name it already."""
 
     line: int
     address: str
@@ -52,6 +52,8 @@ class PreviewRow:
     city: str
     state: str
     zip: str
+    is_place_unknown: bool
+    parcel_number: str
     owner_name: str
     mailing: str
     tags: list[str]
@@ -186,14 +188,21 @@ def _tags_for_file(tag_ids: Sequence[int], names: Sequence[str], unknown_tags: s
     return list(ids)
 
 
-def remap_batch(*, batch: ImportBatch, columns: Mapping[str, int]) -> ImportBatch:
-    """Set which column (1-based; 0 = none) feeds each field of a draft. Raises MappingError or UnusableFile."""
+def remap_batch(*, batch: ImportBatch, columns: Mapping[str, int], place: str | None = None) -> ImportBatch:
+    """Set which column (1-based; 0 = none) feeds each field of a draft, and the place of rows without one.
+
+    None leaves the place as it is, blank takes it away. Raises MappingError, UnusableFile or ImportRefused.
+    """
+    asked: dict[str, Any] = {}
+    if place is not None:
+        asked["default_city"], asked["default_state"] = _place(place)
     layout = Layout.from_dict(batch.layout)
     blank = ColumnMapping(fields={}, extra=tuple(range(len(layout.columns))))
     wanted = {field: f"#{number}" for field, number in columns.items() if number}
     mapping = apply_overrides(blank, wanted, layout.columns)
     check_address(mapping, layout.columns, _sample(stored_path(batch), layout), explicit=frozenset(wanted))
-    ImportBatch.objects.filter(pk=batch.pk, status=ImportBatch.Status.DRAFT).update(mapping=mapping.to_dict())
+    asked["mapping"] = mapping.to_dict()
+    ImportBatch.objects.filter(pk=batch.pk, status=ImportBatch.Status.DRAFT).update(**asked)
     batch.refresh_from_db()
     return batch
 
@@ -244,6 +253,8 @@ def preview_batch(*, batch: ImportBatch, count: int = 20) -> list[PreviewRow]:
                 city=row.city,
                 state=row.state,
                 zip=row.zip,
+                is_place_unknown=row.is_place_unknown,
+                parcel_number=row.parcel_number if row.address else "",
                 owner_name=row.owner_name,
                 mailing=mailing,
                 tags=list(dict.fromkeys(labels[i] if i > 0 else names[-i - 1] for i in row.tag_ids)),
@@ -388,7 +399,10 @@ def _finish(run: JobRun, batch: ImportBatch) -> dict[str, Any]:
     with run.chunk():
         pass
     with transaction.atomic():
-        ImportBatch.objects.filter(pk=batch.pk).update(status=ImportBatch.Status.SUCCEEDED)
+        placeless = sql.count_placeless(batch.pk)
+        ImportBatch.objects.filter(pk=batch.pk).update(
+            status=ImportBatch.Status.SUCCEEDED, notes=[*batch.notes, *_note_placeless(placeless, batch)]
+        )
         batch.refresh_from_db()
         sql.drop_staging(batch.pk)
         started = run.job.started_at or run.job.created_at
@@ -399,6 +413,7 @@ def _finish(run: JobRun, batch: ImportBatch) -> dict[str, Any]:
             "unchanged": batch.unchanged,
             "rejected": batch.rejected,
             "blank": batch.blank,
+            "place_unknown": placeless,
             "new_tags": list(
                 Tag.objects.filter(pk__in=batch.new_tag_ids).order_by("name").values_list("name", flat=True)
             ),
@@ -406,3 +421,12 @@ def _finish(run: JobRun, batch: ImportBatch) -> dict[str, Any]:
         }
         run.finish(result)
     return result
+
+
+def _note_placeless(count: int, batch: ImportBatch) -> list[str]:
+    if not count:
+        return []
+    return [
+        f"place unknown for {count:,} of {batch.rows:,} rows: with no ZIP and no city and state, their leads are kept "
+        "apart and meet no other list; give the file a place, such as “Hoboken, NJ”"
+    ]

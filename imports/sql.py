@@ -90,6 +90,12 @@ def count_keyed(batch_id: int) -> int:
     return int(_run("SELECT count(*) FROM {keyed}", batch_id)[0][0])
 
 
+def count_placeless(batch_id: int) -> int:
+    """Rows that land without a place. No index: it reads the staged rows once."""
+    statement = "SELECT count(*) FROM {staged} WHERE is_place_unknown AND problem = ''"
+    return int(_run(statement, batch_id)[0][0])
+
+
 def copy_text(batch_id: int, text: bytes) -> None:
     """COPY cleaned rows, as `imports.cleaning` writes them, into staging."""
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.pages import HtmxHttpRequest, needs, person_of, show, wants_part
 from imports.files import Layout, UnusableFile, read_rows, sample_rows
-from imports.forms import UploadForm
+from imports.forms import PlaceForm, UploadForm
 from imports.mapping import FIELDS, Mapping, MappingError, require_address
 from imports.models import ImportBatch
 from imports.operations import (
@@ -48,9 +48,17 @@ def import_list(request: HtmxHttpRequest) -> HttpResponse:
 def _import_list(
     request: HtmxHttpRequest, form: UploadForm, *, unusable: UnusableFile | None = None, status: int = 200
 ) -> HttpResponse:
-    batches = ImportBatch.objects.select_related("job").order_by("-pk")[:RECENT]
-    context = {"form": form, "unusable": unusable, "batches": batches, "may_import": _may_import(request)}
-    return show(request, "imports/list.html", context, status=status)
+    batches = list(ImportBatch.objects.select_related("job").order_by("-pk")[:RECENT])
+    any_live = any(batch.job and batch.job.is_live for batch in batches)
+    context = {
+        "form": form,
+        "unusable": unusable,
+        "batches": batches,
+        "any_live": any_live,
+        "may_import": _may_import(request),
+    }
+    over = wants_part(request) and not any_live
+    return show(request, "imports/list.html", context, part="rows", status=STOP_POLLING if over else status)
 
 
 def _may_import(request: HtmxHttpRequest) -> bool:
@@ -123,9 +131,10 @@ def _review(
     *,
     problem: str = "",
     chosen: dict[str, int] | None = None,
+    place_form: PlaceForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    """How the file was understood. With `chosen`, the choices a person just made that could not be taken."""
+    """How the file was understood. With `chosen` and `place_form`, what a person just asked that could not be taken."""
     layout = Layout.from_dict(batch.layout)
     path = stored_path(batch)
     try:
@@ -150,8 +159,12 @@ def _review(
         for at, name in enumerate(layout.columns)
     ]
     unused = [column for column in choices if not column.field]
+    place = f"{batch.default_city}, {batch.default_state}" if batch.default_city else ""
     context = {
         "batch": batch,
+        "place_form": place_form or PlaceForm(initial={"place": place}),
+        "landing": sum(1 for row in preview if not row.problem),
+        "placeless": sum(1 for row in preview if not row.problem and row.is_place_unknown),
         "width": len(choices),
         "used": [column for column in choices if column.field],
         "unused": unused[:MAX_CHOICES],
@@ -189,12 +202,13 @@ def _draft(pk: int) -> ImportBatch | None:
     return batch if batch.status == ImportBatch.Status.DRAFT else None
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @needs("imports.import_leads")
 def columns(request: HtmxHttpRequest, pk: int) -> HttpResponse:
-    """Take the columns as chosen; with `start`, begin the import as well."""
+    """Take the columns and the place as chosen; with `start`, begin the import as well."""
     batch = _draft(pk)
-    if batch is None:
+    # A refusal is answered under this address: opened again, it leads back to the review.
+    if batch is None or request.method != "POST":
         return redirect("imports:detail", pk)
     names = list(batch.layout.get("columns", []))
     chosen: dict[str, int] = {}
@@ -208,12 +222,16 @@ def columns(request: HtmxHttpRequest, pk: int) -> HttpResponse:
             )
         if field in FIELDS:
             chosen[field] = number
+    asked = PlaceForm(request.POST)
     try:
         if twice:
             raise MappingError(twice)
-        batch = remap_batch(batch=batch, columns=chosen)
-    except (MappingError, UnusableFile) as error:
-        return _review(request, batch, problem=str(error), chosen=chosen, status=422)
+        if not asked.is_valid():
+            raise ImportRefused("Nothing is taken over yet: see what is said beside the place.")
+        place = asked.cleaned_data["place"] if "place" in request.POST else None
+        batch = remap_batch(batch=batch, columns=chosen, place=place)
+    except (ImportRefused, MappingError, UnusableFile) as error:
+        return _review(request, batch, problem=str(error), chosen=chosen, place_form=asked, status=422)
     if "start" in request.POST:
         start_import(batch=batch, at=timezone.now(), by=person_of(request))
     return redirect(batch)
