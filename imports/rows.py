@@ -14,12 +14,11 @@ from leads.addresses import (
     is_spoiled_parcel_number,
     is_summary,
     join_parcel_parts,
-    mark_parcel_number,
     normalize_address,
     normalize_city,
     normalize_mailing,
-    normalize_parcel_number,
     normalize_state,
+    parcel_number_forms,
 )
 
 NO_ADDRESS = "no address: the address is blank and there is no parcel number"
@@ -138,10 +137,8 @@ class RowCleaner:
             address = replace(address, line="", unit="", house_number="", is_parsed=True)
         raw_parcel = said.get("parcel_number") or self._parcel_parts(said)
         if raw_parcel:
-            row.parcel_number = normalize_parcel_number(raw_parcel)
-            if row.parcel_number and not raw_parcel.isalnum():
-                row.parcel_marked = mark_parcel_number(raw_parcel)
-            elif not row.parcel_number and "parcel_number" in said:
+            row.parcel_number, row.parcel_marked = parcel_number_forms(raw_parcel)
+            if not row.parcel_number and "parcel_number" in said:
                 extra[self.columns[self.fields["parcel_number"]]] = raw_parcel
                 self.spoiled += is_spoiled_parcel_number(raw_parcel)
         if not address.house_number and (problem := _nothing_to_go_by(street, raw_parcel, row.parcel_number)):

@@ -12,8 +12,8 @@ from leads.addresses.parcels import (
     is_spoiled_parcel_number,
     is_summary,
     join_parcel_parts,
-    mark_parcel_number,
     normalize_parcel_number,
+    parcel_number_forms,
 )
 from leads.addresses.places import normalize_city, normalize_state, normalize_zip, split_city_state_zip
 from leads.addresses.units import normalize_unit, unit_key
@@ -26,7 +26,6 @@ __all__ = [
     "is_spoiled_parcel_number",
     "is_summary",
     "join_parcel_parts",
-    "mark_parcel_number",
     "normalize_address",
     "normalize_city",
     "normalize_mailing",
@@ -34,6 +33,7 @@ __all__ = [
     "normalize_state",
     "normalize_unit",
     "normalize_zip",
+    "parcel_number_forms",
     "split_city_state_zip",
     "unit_key",
 ]

@@ -21,6 +21,7 @@ _NOTHING: Final = {re.sub(r"[^A-Z0-9]+", "", word) for word in PLACEHOLDERS} | {
     "NULL",
 }
 _BETWEEN_DIGITS: Final = re.compile(r"(?<=[0-9])[-./](?=[0-9])")
+_NOT_MARKED: Final = re.compile(r"[^A-Z0-9x]+")
 _SEPARATOR: Final = re.compile(r"(?<=[0-9])[^A-Z0-9]+(?=[0-9])")
 _SUMMARY: Final = re.compile(
     r"[^A-Z0-9]*(?:(?:GRAND|SUB|OVERALL|FINAL|REPORT|PAGE|LIST|COUNTY|RUNNING)?[ -]*TOTALS?\b"
@@ -35,26 +36,25 @@ _MARKERS: Final = re.compile("BLK|BLOCK|LOT|QUAL|DOT")
 
 def normalize_parcel_number(text: str) -> str:
     """Letters and digits in upper case, leading zeros dropped; placeholders and damaged numbers give ``""``."""
-    text = upper(text)
-    if _DAMAGED.fullmatch(text):
-        return ""
-    if found := _SPREADSHEET_FLOAT.fullmatch(text):
-        text = found[1]
-    number = _NOT_ALNUM.sub("", text).lstrip("0")
-    return "" if number in _NOTHING else number
+    return parcel_number_forms(text)[0]
 
 
-def mark_parcel_number(text: str) -> str:
-    """The number with one "-" for whatever stands between digits ("021.2-A" -> "21-2A"); ``""`` if nothing does.
+def parcel_number_forms(text: str) -> tuple[str, str]:
+    """The plain number on which lists agree, and that with one "-" for whatever stands between digits.
 
-    The plain form of `normalize_parcel_number` is what lists agree on; this one tells 2-12 from 21-2.
+    The second tells 2-12 from 21-2 ("021.2-A" -> "212A", "21-2A"); ``""`` where nothing stands there.
     """
     text = upper(text)
-    if text.isalnum() or _SPREADSHEET_FLOAT.fullmatch(text) or not normalize_parcel_number(text):
-        return ""
-    groups = _SEPARATOR.split(text)
-    marked = "-".join(_NOT_ALNUM.sub("", group) for group in groups).lstrip("0-")
-    return marked if "-" in marked else ""
+    if text.isalnum():
+        number = _NOT_ALNUM.sub("", text).lstrip("0")  # letters of other alphabets are no part of it
+        return ("" if number in _NOTHING else number), ""
+    if _DAMAGED.fullmatch(text):
+        return "", ""
+    if found := _SPREADSHEET_FLOAT.fullmatch(text):
+        text = found[1]
+    marked = _NOT_MARKED.sub("", _SEPARATOR.sub("x", text)).lstrip("0x")  # all others are capitals by now
+    number = marked.replace("x", "")
+    return ("", "") if number in _NOTHING else (number, marked.replace("x", "-") if "x" in marked else "")
 
 
 def is_spoiled_parcel_number(text: str) -> bool:

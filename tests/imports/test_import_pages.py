@@ -86,6 +86,8 @@ def test_without_an_address_column_the_draft_lists_the_columns_and_lets_the_pers
     batch = ImportBatch.objects.get()
     page = analyst_client.get(response.url).content.decode()
     assert "No column with a property address was found" in page
+    assert "Choose the right column below" in page
+    assert "--map" not in page
     assert "Colour, Shape" in page
     refused = analyst_client.post(f"/imports/{batch.pk}/columns/", {"column-1": "", "column-2": "", "start": "1"})
     assert refused.status_code == 422

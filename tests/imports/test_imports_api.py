@@ -263,6 +263,11 @@ def test_an_option_that_does_not_fit_gets_400_in_words(api, name, value) -> None
     assert nothing_was_kept()
 
 
+def test_a_list_without_address_column_is_refused_with_the_parameter_that_names_it(api) -> None:
+    response = api.post(ROUTE, "Colour,Shape\nred,round\n", content_type="text/csv")
+    assert problem(response, 400)["detail"].endswith("Name it with map=address=COLUMN.")
+
+
 def test_unknown_tag_names_are_refused_when_asked(api) -> None:
     assert "Nonesuch" in problem(send(api, tag="Nonesuch", unknown_tags="reject"), 400)["detail"]
     assert not Tag.objects.filter(name="Nonesuch").exists()
