@@ -179,7 +179,7 @@ _LAND = """
         LEFT JOIN zipless ON row.zip <> ''
             AND (zipless.key_stem, zipless.city, zipless.state) = (row.key_stem, row.city, row.state)
     ),
-    landing AS (
+    landing AS MATERIALIZED (
         SELECT row.*,
             CASE WHEN row.problem <> '' THEN NULL
                  WHEN marked_lead.id IS NOT NULL THEN marked_lead.address_key
@@ -198,12 +198,23 @@ _LAND = """
         LEFT JOIN leads_lead parcel_lead ON parcel_lead.address_key = row.base || row.parcel_part
         LEFT JOIN leads_lead old_lead ON old_lead.address_key = row.old_base
         LEFT JOIN leads_lead old_parcel_lead ON old_parcel_lead.address_key = row.old_base || row.parcel_part
+    ),
+    -- A lead takes the key with its ZIP, unless that is another's: a lead's, or one that rows of this file land on.
+    better AS (
+        SELECT min(key) AS key, better_key
+        FROM (SELECT key, base || substr(key, length(old_base) + 1) AS better_key FROM landing
+              WHERE starts_with(key, old_base)) either
+        WHERE NOT EXISTS (SELECT 1 FROM leads_lead lead WHERE lead.address_key = better_key)
+          AND NOT EXISTS (SELECT 1 FROM landing other WHERE other.key = better_key)
+        GROUP BY better_key HAVING min(key) = max(key)
     )
-    SELECT landing.*,
-           CASE WHEN starts_with(key, old_base) THEN base || substr(key, length(old_base) + 1) ELSE key END AS new_key,
+    SELECT landing.*, coalesce(better.better_key, landing.key) AS new_key,
            min(line) OVER same AS first_line, count(*) OVER same AS group_size
-    FROM landing {left}
-    WINDOW same AS (PARTITION BY coalesce(key, 'line ' || line))
+    FROM landing
+    LEFT JOIN better ON landing.old_base IS NOT NULL AND better.key = landing.key
+        AND starts_with(better.better_key, landing.base)
+    {left}
+    WINDOW same AS (PARTITION BY coalesce(landing.key, 'line ' || line))
     ORDER BY first_line, line
 """
 
