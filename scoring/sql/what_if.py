@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from psycopg import sql
 
 from scoring.sql.expression import PROPOSED_ENDS, PROPOSED_RULES, totals
@@ -77,7 +77,9 @@ def compare(
     """
     chosen = _EVERY if are_many else _TOUCHED
     statement = _WHAT_IF.format(today=totals(chosen), proposed=totals(chosen, rules=PROPOSED_RULES, ends=PROPOSED_ENDS))
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        if are_many:  # a row for each lead and group, kept in memory twice: on disk it takes half as long again
+            cursor.execute("SET LOCAL work_mem = '128MB'")
         cursor.execute(statement, {**params, "tags": json.dumps(tags), "groups": json.dumps(groups)})
         leads, rising, falling, up, down, risers, fallers, bins = cursor.fetchone()
     return Compared(
