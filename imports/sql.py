@@ -14,7 +14,7 @@ from psycopg import sql
 from imports.cleaning import COPIED
 from jobs.ranges import RangeCollided
 from leads.models import Lead
-from scoring.sql.expression import totals
+from scoring.sql.expression import read_caps, totals
 from scoring.sql.passes import RECORD_FIRST_SCORES, score_leads
 
 # Field of a Lead -> the field it belongs to: a co-owner of another owner, or the city of another mailing address,
@@ -424,7 +424,7 @@ _RECORD_ROWS = """
 """
 
 
-_NEW_TOTALS = totals(sql.SQL("lt.lead_id IN (SELECT lead_id FROM import_chunk WHERE is_new)"))
+_OF_NEW_LEADS = sql.SQL("lt.lead_id IN (SELECT lead_id FROM import_chunk WHERE is_new)")
 
 
 def merge_range(
@@ -446,7 +446,7 @@ def merge_range(
     order = sql.SQL("DESC" if on_duplicate == "overwrite" else "ASC")
     _run(_chunk_sql(on_duplicate), batch_id, params)
     _run(_ASSERT_TAGS, batch_id, params, order=order)
-    _run(_INSERT_LEADS, batch_id, params, totals=_NEW_TOTALS, record=RECORD_FIRST_SCORES)
+    _run(_INSERT_LEADS, batch_id, params, totals=totals(_OF_NEW_LEADS, caps=read_caps()), record=RECORD_FIRST_SCORES)
     changed = _run(
         "SELECT count(*) FROM import_chunk WHERE old_id IS NOT NULL AND (is_changed OR before_tags IS NOT NULL)",
         batch_id,

@@ -17,7 +17,6 @@ from jobs.operations import start_job, take_slot
 from jobs.ranges import RangeCollided
 from jobs.runs import JobRun
 from jobs.sql import try_lock
-from leads.models import Lead
 from scoring.sql import passes
 from scoring.sql.passes import Scored
 from tags.models import RuleChange
@@ -106,10 +105,14 @@ def run_recalculation(run: JobRun) -> dict[str, Any]:
     """Score every lead at the job's moment, range by range; each range lands with its progress."""
     if "base" not in run.cursor:
         with run.chunk():
-            run.total = Lead.objects.count()
-            run.stage = "Scoring leads"
-            run.plan_ranges(passes.range_bounds(leads=settings.SCORE_RANGE_LEADS))
-    return report_run(run, do_timed_ranges(run))
+            bounds = passes.range_bounds(leads=settings.SCORE_RANGE_LEADS)
+            first, last = (bounds[0][0], bounds[-1][1]) if bounds else (0, 0)
+            run.stage, run.total = "Scoring leads", last - first
+            run.cursor |= {"first": first, "last": last, "pages": passes.count_pages()}
+            run.plan_ranges(bounds)
+    result = do_timed_ranges(run)
+    run.total = run.done
+    return report_run(run, result)
 
 
 def do_timed_ranges(run: JobRun) -> dict[str, Any]:
@@ -136,7 +139,11 @@ def report_run(run: JobRun, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def score_range(job: Job, after: int, upto: int) -> dict[str, int]:
+    """Score a range of leads, and set the expiry flags on the same share of the pages that hold the lead tags."""
     scored = passes.score_range(first=after + 1, last=upto, at=job.as_of, job_id=job.pk)
+    first, last, pages = (job.cursor[name] for name in ("first", "last", "pages"))
+    begin, end = ((place - first) * pages // (last - first) for place in (after, upto))
+    passes.flag_pages(first=begin, end=None if upto == last else end, at=job.as_of)
     return {"done": scored.leads, "changed": scored.changed, "newer": scored.newer}
 
 

@@ -231,13 +231,14 @@ def _settings(*, fast: bool) -> dict[str, str]:
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
         "max_connections": "60",
-        "shared_buffers": f"{min(512, max(64, memory // 8))}MB",
+        "shared_buffers": f"{min(2048, max(64, memory // 8))}MB",
         "effective_cache_size": f"{max(128, memory // 2)}MB",
         "maintenance_work_mem": f"{min(256, max(32, memory // 16))}MB",
         "work_mem": "32MB" if memory >= 2048 else "8MB",
-        "max_wal_size": "2GB",
+        # Few checkpoints, for after each one every page that is written goes into the log whole once. Those are not
+        # compressed: pglz, the only way of these binaries, costs more processor time than the update itself.
+        "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",
-        "wal_compression": "on",
         "wal_level": "minimal",  # nobody replicates this server; bulk loads get cheaper
         "max_wal_senders": "0",
         "max_logical_replication_workers": "0",

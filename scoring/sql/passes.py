@@ -10,60 +10,67 @@ from psycopg import sql
 
 from jobs.ranges import RangeCollided
 from scoring.models import ScoreChange
-from scoring.sql.expression import totals
+from scoring.sql.expression import Cap, read_caps, totals
 
-# Effect: scores the chosen leads at %(at)s; writes score, next moment and expiry flags where they differ, and one row
-# of history for each score that changed. A lead scored at a later moment is left alone; one that
-# somebody wrote meanwhile (its revision or xmin moved) is skipped, and named for another try: two passes that meet on a
-# lead may know different rules.
-# Index: leads_lead_pkey or lead_due for the choice; leadtag_unique (lead, tag) for the assignments.
+# Effect: scores the chosen leads at %(at)s; writes score and next moment where they differ, and one row of history for
+# each score that changed. A lead scored at a later moment is left alone; one that somebody wrote meanwhile (its
+# revision or xmin moved) is skipped, and named for another try: two passes that meet may know different rules.
+# Index: leads_lead_pkey or lead_due for the choice; leadtag_unique alone (it holds the clocks) for the assignments.
 _SCORE = sql.SQL(
     """
     WITH {totals},
-    chosen AS (
-        SELECT id, score, rescore_at, rescore_cause, score_revision, xmin AS version,
-               coalesce(scored_at > %(at)s, false) AS is_newer
-        FROM leads_lead WHERE {chosen}
-    ),
-    computed AS MATERIALIZED (
-        SELECT chosen.id, chosen.version, chosen.score_revision, chosen.score AS old_score,
-               coalesce(total.score, 0) AS score,
-               total.next_at, coalesce(total.is_flag_stale, false) AS is_flag_stale,
-               least(CASE WHEN total.is_unapplied THEN {rule_change} END, chosen.rescore_cause,
-                     CASE WHEN total.is_flag_stale THEN {expiration} ELSE {decay} END) AS cause,
-               (chosen.score, chosen.rescore_at) IS DISTINCT FROM (coalesce(total.score, 0), total.next_at) AS is_moved
-        FROM chosen LEFT JOIN total ON total.lead_id = chosen.id
-        WHERE NOT chosen.is_newer
+    met AS MATERIALIZED (
+        SELECT lead.id, lead.xmin AS version, lead.score_revision, lead.rescore_cause, lead.score AS old_score,
+               coalesce(total.score, 0) AS score, total.next_at, total.is_unapplied,
+               total.last_end > coalesce(lead.scored_at, '-infinity') AS has_ended,
+               coalesce(lead.scored_at > %(at)s, false) AS is_newer
+        FROM leads_lead lead LEFT JOIN total ON total.lead_id = lead.id
+        WHERE {chosen} AND (lead.score <> coalesce(total.score, 0) OR lead.rescore_at IS DISTINCT FROM total.next_at
+                            OR lead.scored_at > %(at)s)
     ),
     written AS (
         UPDATE leads_lead lead
-        SET score = computed.score, rescore_at = computed.next_at, rescore_cause = NULL, scored_at = %(at)s
-        FROM computed
-        WHERE (computed.is_moved OR computed.is_flag_stale)
-          AND lead.id = computed.id AND lead.score_revision = computed.score_revision AND lead.xmin = computed.version
-        RETURNING lead.id, computed.old_score, computed.score, computed.cause, computed.is_flag_stale,
-                  computed.old_score <> computed.score AS is_changed
+        SET score = met.score, rescore_at = met.next_at, rescore_cause = NULL, scored_at = %(at)s
+        FROM met
+        WHERE NOT met.is_newer
+          AND lead.id = met.id AND lead.score_revision = met.score_revision AND lead.xmin = met.version
+        RETURNING lead.id, met.old_score, met.score, met.rescore_cause, met.is_unapplied, met.has_ended
     ),
     recorded AS (
         INSERT INTO scoring_scorechange (lead_id, at, from_score, to_score, cause, job_id)
-        SELECT id, %(at)s, old_score, score, cause, %(job_id)s FROM written WHERE is_changed
+        SELECT id, %(at)s, old_score, score,
+               least(CASE WHEN is_unapplied THEN {rule_change} END, rescore_cause,
+                     CASE WHEN has_ended THEN {expiration} ELSE {decay} END),
+               %(job_id)s
+        FROM written WHERE old_score <> score
         RETURNING 1
-    ),
+    ){flagged}
+    SELECT (SELECT count(*) FROM leads_lead lead WHERE {chosen}),
+           (SELECT count(*) FROM recorded),
+           (SELECT count(*) FROM met WHERE is_newer),
+           (SELECT array_agg(id ORDER BY id) FROM met
+            WHERE NOT is_newer AND NOT EXISTS (SELECT 1 FROM written WHERE written.id = met.id))
+    """
+)
+# Effect: the expiry flags of the leads just written say what their clocks say. Index: leadtag_unique.
+_FLAG_WRITTEN = sql.SQL(
+    """,
     flagged AS (
         UPDATE tags_leadtag lt SET is_expired = NOT lt.is_expired
         FROM written
-        WHERE written.is_flag_stale AND lt.lead_id = written.id AND lt.removed_at IS NULL
+        WHERE lt.lead_id = written.id AND lt.removed_at IS NULL
           AND lt.is_expired <> coalesce(lt.expiration_at <= %(at)s, false)
-        RETURNING 1
-    )
-    SELECT (SELECT count(*) FROM chosen),
-           (SELECT count(*) FROM recorded),
-           (SELECT count(*) FROM chosen WHERE is_newer),
-           (SELECT count(*) FROM flagged),
-           (SELECT array_agg(id ORDER BY id) FROM computed
-            WHERE (is_moved OR is_flag_stale) AND NOT EXISTS (SELECT 1 FROM written WHERE written.id = computed.id))
-    """
+    )"""
 )
+# Effect: the same for whatever lies in a slice of the table's pages, read in their order. What a later moment has
+# ended stays so. No index: a range of pages, by ctid.
+_FLAG_PAGES = """
+    UPDATE tags_leadtag lt SET is_expired = NOT lt.is_expired
+    WHERE lt.ctid >= %(from)s::tid AND lt.ctid < %(to)s::tid AND lt.removed_at IS NULL
+      AND lt.is_expired <> coalesce(lt.expiration_at <= %(at)s, false)
+      AND (NOT lt.is_expired
+           OR coalesce((SELECT scored_at FROM leads_lead lead WHERE lead.id = lt.lead_id) <= %(at)s, true))
+"""
 
 
 # What follows a CTE inserted(id, score) that made leads with their scores.
@@ -77,61 +84,67 @@ RECORD_FIRST_SCORES = sql.SQL(
 _CAUSES = {cause.name.lower(): sql.Literal(cause.value) for cause in ScoreChange.Cause}
 
 
-_SCORE_SKIPPED = _SCORE.format(
-    totals=totals(sql.SQL("lt.lead_id = ANY(%(ids)s)")), chosen=sql.SQL("id = ANY(%(ids)s)"), **_CAUSES
-)
+_OF_IDS = sql.SQL("lt.lead_id = ANY(%(ids)s)"), sql.SQL("lead.id = ANY(%(ids)s)")
+_OF_RANGE = sql.SQL("lt.lead_id BETWEEN %(first)s AND %(last)s"), sql.SQL("lead.id BETWEEN %(first)s AND %(last)s")
 TRIES = 20
+LAST_BLOCK = 2**32 - 1
+SPARSE = 4  # ids from first to last, for each lead that is there
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What one pass did: leads looked at, scores changed, leads left because scored later, flags flipped."""
+    """What one pass did: leads looked at, scores changed, leads left because scored later."""
 
     leads: int = 0
     changed: int = 0
     newer: int = 0
-    flagged: int = 0
 
     def __add__(self, other: "Scored") -> "Scored":
-        return Scored(
-            self.leads + other.leads,
-            self.changed + other.changed,
-            self.newer + other.newer,
-            self.flagged + other.flagged,
-        )
+        return Scored(self.leads + other.leads, self.changed + other.changed, self.newer + other.newer)
 
 
-def _score(chosen: sql.Composable, chosen_tags: sql.Composable, params: dict[str, Any]) -> Scored:
+def _statement(of: tuple[sql.SQL, sql.SQL], caps: Sequence[Cap], flagged: sql.Composable) -> sql.Composed:
+    chosen_tags, chosen = of
+    return _SCORE.format(totals=totals(chosen_tags, caps=caps), chosen=chosen, flagged=flagged, **_CAUSES)
+
+
+def _score(of: tuple[sql.SQL, sql.SQL], params: dict[str, Any], flagged: sql.Composable) -> Scored:
     """Run the statement, and again for what was skipped: each statement sees what was committed before it."""
-    statement = _SCORE.format(totals=totals(chosen_tags), chosen=chosen, **_CAUSES)
     scored = Scored()
-    with connection.cursor() as cursor:
-        for _ in range(TRIES):
+    for _ in range(TRIES):
+        statement = _statement(of, read_caps(), flagged)
+        with connection.cursor() as cursor:
             cursor.execute(statement, params)
             *counts, skipped = cursor.fetchone()
-            scored += Scored(*counts) if not scored.leads else Scored(0, *counts[1:])
-            if not skipped:
-                return scored
-            statement, params = _SCORE_SKIPPED, params | {"ids": skipped}
+        scored += Scored(*counts) if not scored.leads else Scored(0, *counts[1:])
+        if not skipped:
+            return scored
+        of, params = _OF_IDS, params | {"ids": skipped}
     raise RangeCollided(f"{len(skipped)} leads were written again and again")
 
 
 def score_range(*, first: int, last: int, at: dt.datetime, job_id: int | None = None) -> Scored:
-    """Score the leads with ids in [first, last], due or not."""
-    return _score(
-        sql.SQL("id BETWEEN %(first)s AND %(last)s"),
-        sql.SQL("lt.lead_id BETWEEN %(first)s AND %(last)s"),
-        {"first": first, "last": last, "at": at, "job_id": job_id},
-    )
+    """Score the leads with ids in [first, last], due or not. Their flags are left to `flag_pages`."""
+    return _score(_OF_RANGE, {"first": first, "last": last, "at": at, "job_id": job_id}, sql.SQL(""))
+
+
+def flag_pages(*, first: int, end: int | None, at: dt.datetime) -> None:
+    """Have the expiry flags on pages [first, end) of lead tags say what the clocks say; no end: to the table's own."""
+    with connection.cursor() as cursor:
+        to = LAST_BLOCK if end is None else end
+        cursor.execute(_FLAG_PAGES, {"from": f"({first},0)", "to": f"({to},0)", "at": at})
+
+
+def count_pages() -> int:
+    """Pages of the table of lead tags."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_relation_size('tags_leadtag') / current_setting('block_size')::int")
+        return int(cursor.fetchone()[0])
 
 
 def score_leads(*, lead_ids: Sequence[int], at: dt.datetime, job_id: int | None = None) -> Scored:
     """Score these leads, due or not. Rows are locked in the order given: pass ids sorted."""
-    return _score(
-        sql.SQL("id = ANY(%(ids)s)"),
-        sql.SQL("lt.lead_id = ANY(%(ids)s)"),
-        {"ids": list(lead_ids), "at": at, "job_id": job_id},
-    )
+    return _score(_OF_IDS, {"ids": list(lead_ids), "at": at, "job_id": job_id}, _FLAG_WRITTEN)
 
 
 def verify_range(*, first: int, last: int, at: dt.datetime) -> dict[str, int]:
@@ -143,6 +156,11 @@ def verify_range(*, first: int, last: int, at: dt.datetime) -> dict[str, int]:
         """
         WITH {totals},
         unapplied AS (SELECT DISTINCT unnest(tag_ids) AS tag_id FROM tags_rulechange WHERE applied_at IS NULL),
+        stale AS (
+            SELECT DISTINCT lead_id FROM tags_leadtag lt
+            WHERE lead_id BETWEEN %(first)s AND %(last)s AND removed_at IS NULL
+              AND is_expired <> coalesce(expiration_at <= %(at)s, false)
+        ),
         chosen AS (
             SELECT id, score, rescore_at, CASE
                 WHEN rescore_at <= %(at)s THEN 'due'
@@ -155,13 +173,13 @@ def verify_range(*, first: int, last: int, at: dt.datetime) -> dict[str, int]:
         SELECT count(*),
                count(*) FILTER (WHERE state = 'compared' AND (
                    (chosen.score, chosen.rescore_at) IS DISTINCT FROM (coalesce(total.score, 0), total.next_at)
-                   OR coalesce(total.is_flag_stale, false))),
+                   OR stale.lead_id IS NOT NULL)),
                count(*) FILTER (WHERE state = 'due'),
                count(*) FILTER (WHERE state = 'newer'),
                count(*) FILTER (WHERE state = 'pending')
-        FROM chosen LEFT JOIN total ON total.lead_id = chosen.id
+        FROM chosen LEFT JOIN total ON total.lead_id = chosen.id LEFT JOIN stale ON stale.lead_id = chosen.id
         """
-    ).format(totals=totals(sql.SQL("lt.lead_id BETWEEN %(first)s AND %(last)s")))
+    ).format(totals=totals(_OF_RANGE[0], caps=read_caps()))
     with connection.cursor() as cursor:
         cursor.execute(statement, {"first": first, "last": last, "at": at})
         row = cursor.fetchone()
@@ -190,18 +208,29 @@ def due_ids(*, at: dt.datetime, limit: int, within: Sequence[int] | None = None)
 
 
 def range_bounds(*, leads: int) -> list[tuple[int, int]]:
-    """Ranges (after, upto] of ids, each of about `leads` leads, that hold every lead of this moment.
+    """Ranges (after, upto] of ids that hold every lead of this moment, none with more than `leads` of them.
 
-    Index: leads_lead_pkey, read once.
+    Equal steps from the first id to the last; where most ids are gone, as many leads in each, which costs a walk over
+    all. Index: leads_lead_pkey, its ends.
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT max(id) FROM (SELECT id, (row_number() OVER (ORDER BY id) - 1) / %s AS slot FROM leads_lead) "
-            "numbered GROUP BY slot ORDER BY 1",
-            [leads],
+            "SELECT min(id), max(id), (SELECT reltuples FROM pg_class WHERE oid = 'leads_lead'::regclass) "
+            "FROM leads_lead"
         )
-        uptos = [row[0] for row in cursor.fetchall()]
-    return list(zip([0, *uptos], uptos, strict=False))
+        first, last, about = cursor.fetchone()
+        if first is None:
+            return []
+        if last - first < max(SPARSE * about, 100 * leads):
+            uptos = [*range(first - 1 + leads, last, leads), last]
+        else:
+            cursor.execute(
+                "SELECT max(id) FROM (SELECT id, (row_number() OVER (ORDER BY id) - 1) / %s AS slot FROM leads_lead) "
+                "numbered GROUP BY slot ORDER BY 1",
+                [leads],
+            )
+            uptos = [row[0] for row in cursor.fetchall()]
+    return list(zip([first - 1, *uptos], uptos, strict=False))
 
 
 def count_due(*, at: dt.datetime) -> int:

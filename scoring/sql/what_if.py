@@ -7,7 +7,7 @@ from typing import Any
 from django.db import connection, transaction
 from psycopg import sql
 
-from scoring.sql.expression import PROPOSED_ENDS, PROPOSED_RULES, totals
+from scoring.sql.expression import PROPOSED_ENDS, PROPOSED_RULES, Cap, read_caps, totals
 
 _TOUCHED = sql.SQL(
     "lt.lead_id IN (SELECT lead_id FROM tags_leadtag WHERE tag_id = ANY(%(touched)s) AND removed_at IS NULL)"
@@ -76,7 +76,11 @@ def compare(
     assignments are read in one go; else those of the leads in question. Index: leadtag_by_tag, leadtag_unique.
     """
     chosen = _EVERY if are_many else _TOUCHED
-    statement = _WHAT_IF.format(today=totals(chosen), proposed=totals(chosen, rules=PROPOSED_RULES, ends=PROPOSED_ENDS))
+    caps = [Cap(group["id"], group["cap"]) for group in groups if group["cap"] is not None]
+    statement = _WHAT_IF.format(
+        today=totals(chosen, caps=read_caps()),
+        proposed=totals(chosen, caps=caps, rules=PROPOSED_RULES, ends=PROPOSED_ENDS),
+    )
     with transaction.atomic(), connection.cursor() as cursor:
         if are_many:  # a row for each lead and group, kept in memory twice: on disk it takes half as long again
             cursor.execute("SET LOCAL work_mem = '128MB'")
