@@ -52,6 +52,15 @@ class RuleChange(models.Model):
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     reason = models.CharField(max_length=200, blank=True)
     tag_ids = ArrayField(models.BigIntegerField(), default=list, help_text="Leads carrying these are rescored.")
+    retroactive_tag_ids = ArrayField(
+        models.BigIntegerField(),
+        default=list,
+        blank=True,
+        help_text="Of these the running assignments got their expiration anew, each from its own start.",
+    )
+    affected = models.PositiveBigIntegerField(null=True, blank=True, help_text="Assignments whose expiration moved.")
+    expired = models.PositiveBigIntegerField(null=True, blank=True, help_text="Of these, how many ended by it.")
+    revived = models.PositiveBigIntegerField(null=True, blank=True, help_text="Of these, how many live again by it.")
     applied_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
