@@ -11,7 +11,7 @@ from accounts.models import ApiToken, User
 @admin.register(User)
 class PersonAdmin(UserAdmin):
     list_display = ("username", "email", "is_staff", "is_active", "last_login")
-    fieldsets = (*(UserAdmin.fieldsets or ()), ("Pages", {"fields": ("time_zone",)}))
+    fieldsets = (*(UserAdmin.fieldsets or ()), ("Pages and mail", {"fields": ("time_zone", "wants_digest")}))
 
 
 @admin.register(ApiToken)

@@ -23,6 +23,10 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # knox names 
         validators=[validate_time_zone],
         help_text="Such as America/Chicago; blank takes the installation's.",
     )
+    wants_digest = models.BooleanField(default=False, help_text="Gets a mail each day on which something expires soon.")
+    notices_hidden_date = models.DateField(
+        null=True, blank=True, help_text="The day for which the person has put the banner of expiring tags away."
+    )
 
 
 class ApiToken(AbstractAuthToken):

@@ -24,7 +24,7 @@ from imports.operations import (
     start_import,
     stored_path,
 )
-from imports.queries import Evidence, evidence_of, rejected_rows_csv
+from imports.queries import Evidence, evidence_of, rejected_rows_csv, tag_evidence_of
 from jobs.views import STOP_POLLING, may_cancel
 from leads.models import Lead
 from leads.views import show_panel
@@ -269,6 +269,7 @@ def lead_panel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         by_source.setdefault(evidence.source, []).append(evidence)
     context: dict[str, Any] = {
         "sources": by_source,
+        "tags": tag_evidence_of(lead=lead),
         "may_view_imports": person_of(request).has_perm("imports.view_importbatch"),
     }
     return show_panel(request, "imports/lead_panel.html", lead, "evidence", context)

@@ -1,5 +1,10 @@
 """Reads for pages: the jobs of late, and what one is doing."""
 
+import datetime as dt
+
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Min
+
 from jobs.models import Job, JobQuerySet
 
 RECENT = 50
@@ -13,6 +18,12 @@ def recent_jobs(*, count: int = RECENT) -> JobQuerySet:
 
 def count_live_jobs() -> int:
     return Job.objects.live().count()
+
+
+def installed_at() -> dt.datetime | None:
+    """Since when this installation exists: days before that need no run."""
+    found: dt.datetime | None = MigrationRecorder.Migration.objects.aggregate(at=Min("applied"))["at"]
+    return found
 
 
 def result_lines(job: Job) -> list[tuple[str, object]]:

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import django_filters
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -161,7 +162,7 @@ class LeadList(LeadView):
 
     @cached_property
     def filterset_class(self) -> type[LeadFilterSet]:
-        filterset = lead_filterset()  # upper rooms have registered theirs by now
+        filterset = lead_filterset(at=timezone.now())  # upper rooms have registered theirs by now
         for choice in filterset.base_filters.values():
             if isinstance(choice, django_filters.ModelChoiceFilter | django_filters.ModelMultipleChoiceFilter):
                 extend_schema_field({"type": "integer", "description": f"{choice.label}: an id; repeat it."})(choice)
@@ -174,7 +175,8 @@ class LeadList(LeadView):
         operation_id="leads_list",
         summary="Leads, the best first",
         description="Filters are those of the leads page and hold together (all of them). Several tags: repeat "
-        "`tags`; a lead must hold each. Follow `next` until it is null. A parameter that does not exist is refused.",
+        "`tags`; a lead must hold each. Several `expiring`: a lead holds one of them, and it ends within its notice. "
+        "Follow `next` until it is null. A parameter that does not exist is refused.",
         tags=["Leads"],
         responses=answers(200, LeadSerializer(many=True), 400),
         examples=[OpenApiExample("A lead", LEAD_EXAMPLE, response_only=True, status_codes=["200"])],

@@ -1,6 +1,8 @@
 """One set of filters for the leads page and the leads API: this room's own, and what upper rooms registered."""
 
+import datetime as dt
 import re
+from typing import Any, ClassVar
 
 import django_filters
 from django import forms
@@ -54,6 +56,8 @@ class LeadFilterForm(forms.Form):
 
 
 class LeadFilterSet(django_filters.FilterSet):
+    at: ClassVar[dt.datetime]
+
     q = django_filters.CharFilter(method="holding_every_word", label="Address or owner", max_length=200)
     city = django_filters.CharFilter(method="in_city", label="City", max_length=100)
     state = django_filters.CharFilter(method="in_state", label="State", max_length=2)
@@ -77,9 +81,11 @@ class LeadFilterSet(django_filters.FilterSet):
         return leads.filter(state=state.strip().upper())
 
 
-def lead_filterset() -> type[LeadFilterSet]:
-    """The filters as they stand registered: `lead_filterset()(request.GET, queryset=leads)`.
+def lead_filterset(*, at: dt.datetime) -> type[LeadFilterSet]:
+    """The filters as they stand registered: `lead_filterset(at=now)(request.GET, queryset=leads)`.
 
-    A value that cannot be right is in `.errors`, by parameter; `.qs` then leaves that one filter out.
+    A filter that depends on the moment finds it in its filterset: `self.parent.at`. A value that cannot be right is in
+    `.errors`, by parameter; `.qs` then leaves that one filter out.
     """
-    return type("RegisteredLeadFilterSet", (LeadFilterSet,), {name: make() for name, make in registry.filters.items()})
+    made: dict[str, Any] = {name: make() for name, make in registry.filters.items()}
+    return type("RegisteredLeadFilterSet", (LeadFilterSet,), {**made, "at": at})

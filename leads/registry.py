@@ -11,6 +11,8 @@ from typing import Any
 import django_filters
 from django.db import transaction
 
+from accounts.models import User
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
@@ -35,7 +37,19 @@ class Panel:
     order: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Banner:
+    """A note above the leads table. `fetch(person, at)` costs one query; what it finds shows by `template` as `value`,
+    None shows nothing.
+    """
+
+    key: str
+    fetch: Callable[[User, dt.datetime], Any]
+    template: str
+
+
 columns: dict[str, Column] = {}
+banners: dict[str, Banner] = {}
 panels: dict[str, Panel] = {}
 filters: dict[str, Callable[[], django_filters.Filter]] = {}
 sorts: dict[str, str] = {}
@@ -49,6 +63,10 @@ def add_column(column: Column) -> None:
 
 def add_panel(panel: Panel) -> None:
     panels[panel.key] = panel
+
+
+def add_banner(banner: Banner) -> None:
+    banners[banner.key] = banner
 
 
 def add_filter(name: str, make: Callable[[], django_filters.Filter]) -> None:

@@ -1,3 +1,4 @@
+import datetime as dt
 from typing import Any
 from urllib.parse import urlencode
 
@@ -5,9 +6,10 @@ from django import forms
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from accounts.pages import HtmxHttpRequest, needs, show, wants_part
+from accounts.pages import HtmxHttpRequest, needs, person_of, show, wants_part
 from leads import registry
 from leads.filters import LeadFilterSet, lead_filterset
 from leads.models import Lead, LeadQuerySet
@@ -26,7 +28,8 @@ from leads.queries import (
 def lead_list(request: HtmxHttpRequest) -> HttpResponse:
     """All leads; filters, order and page stand in the address."""
     everything = LeadQuerySet(Lead)
-    filters = lead_filterset()(request.GET, queryset=everything)
+    at = timezone.now()
+    filters = lead_filterset(at=at)(request.GET, queryset=everything)
     errors = filters.errors
     sort = known_sort(request.GET.get("sort", ""))
     page = lead_page(leads=filters.qs, sort=sort, page=request.GET.get("page", ""))
@@ -46,6 +49,7 @@ def lead_list(request: HtmxHttpRequest) -> HttpResponse:
         "asked_beyond": _asked_beyond(request.GET.get("page", ""), page),
         "state": _address(state),
         "hide_search": True,
+        "banners": () if wants_part(request) else _banners(request, at),
     }
     response = show(request, "leads/list.html", context, part="results")
     if wants_part(request):
@@ -53,6 +57,12 @@ def lead_list(request: HtmxHttpRequest) -> HttpResponse:
         asked = [("page", str(page.number))] if page.number > 1 else []
         response["HX-Push-Url"] = _new_address(request, _address([*state, *asked]))
     return response
+
+
+def _banners(request: HtmxHttpRequest, at: dt.datetime) -> list[tuple[str, Any]]:
+    """Template and value of each note above the table that has something to say to this person."""
+    found = [(banner.template, banner.fetch(person_of(request), at)) for banner in registry.banners.values()]
+    return [(template, value) for template, value in found if value is not None]
 
 
 def _state(query: QueryDict, filters: LeadFilterSet, sort: str) -> list[tuple[str, str]]:

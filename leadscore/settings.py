@@ -165,6 +165,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-due-scores": {"task": "scoring.sweep", "schedule": 60.0},
     # Asked each minute whether the night's slot has its job: beat's own clock is in UTC, and may be down at the hour.
     "nightly-scores": {"task": "scoring.nightly", "schedule": 60.0},
+    "expiry-notices": {"task": "tags.notices", "schedule": 60.0},
     "log-alarms": {"task": "scoring.alarms", "schedule": 60.0},
 }
 
@@ -185,6 +186,13 @@ TIME_ZONE = env.str("LEADSCORE_TIME_ZONE", default="America/New_York")
 NIGHTLY_HOUR = env.int("LEADSCORE_NIGHTLY_HOUR", default=4)  # in TIME_ZONE; away from 1 to 3, where clocks change
 if not 0 <= NIGHTLY_HOUR <= 23:
     raise ImproperlyConfigured(f"LEADSCORE_NIGHTLY_HOUR is {NIGHTLY_HOUR}; it may be 0 to 23.")
+# Days before its expiration from which a tag counts as expiring soon, where the tag itself says nothing else.
+EXPIRY_NOTICE_DAYS = env.int("LEADSCORE_EXPIRY_NOTICE_DAYS", default=30)
+if not 1 <= EXPIRY_NOTICE_DAYS <= 36_500:
+    raise ImproperlyConfigured(f"LEADSCORE_EXPIRY_NOTICE_DAYS is {EXPIRY_NOTICE_DAYS}; it may be 1 to 36,500 days.")
+NOTICE_HOUR = env.int("LEADSCORE_NOTICE_HOUR", default=7)  # in TIME_ZONE; when what expires soon is looked for
+if not 0 <= NOTICE_HOUR <= 23:
+    raise ImproperlyConfigured(f"LEADSCORE_NOTICE_HOUR is {NOTICE_HOUR}; it may be 0 to 23.")
 HISTORY_MONTHS = env.int("LEADSCORE_HISTORY_MONTHS", default=13)
 if HISTORY_MONTHS < 1:
     raise ImproperlyConfigured(f"LEADSCORE_HISTORY_MONTHS is {HISTORY_MONTHS}; keep 1 month of score history or more.")
@@ -198,6 +206,14 @@ if odd := [address for address in NOTIFY if not re.fullmatch(r"[^@\s]+@[^@\s]+",
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("LEADSCORE_MAIL_FROM", default="leadscore@localhost")
+
+# Where people find the pages, for links in mail.
+_OWN_URL = f"http://127.0.0.1:{os.environ.get('PORT') or 8000}"
+if IS_PRODUCTION and ALLOWED_HOSTS:
+    _OWN_URL = f"https://{ALLOWED_HOSTS[0].lstrip('*.')}"
+BASE_URL = (env.str("LEADSCORE_BASE_URL", default="") or _OWN_URL).rstrip("/")
+if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", BASE_URL):
+    raise ImproperlyConfigured(f"LEADSCORE_BASE_URL is {BASE_URL!r}; write it such as https://leads.example.com.")
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]

@@ -2,6 +2,7 @@ from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
+from accounts.views import me
 from leadscore import views
 from scoring.views import distribution
 
@@ -17,6 +18,7 @@ urlpatterns = [
     path("", include("scoring.run_urls")),
     path("scores/", distribution, name="scores"),
     path("jobs/", include("jobs.urls")),
+    path("me/", me, name="me"),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("healthz", views.healthz, name="healthz"),

@@ -2,17 +2,17 @@
 
 import datetime as dt
 import logging
-import zoneinfo
-from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.core.mail import send_mail
 from django.utils import timezone
 
+from jobs import slots
 from jobs.models import Job
 from jobs.operations import start_job
 from jobs.runs import JobRun
+from jobs.slots import Slot
 from scoring.operations import BATCH, RECALCULATE, do_timed_ranges, report_run
 from scoring.sql import history, passes, watch
 
@@ -24,34 +24,14 @@ VERIFY_RANGE = 100_000
 VERIFY_RANGES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One night: a local date and the moment at which its run is due."""
-
-    date: dt.date
-    due_at: dt.datetime
-
-    @property
-    def name(self) -> str:
-        return self.date.isoformat()
-
-
-def _slot_of(date: dt.date) -> Slot:
-    """The slot of a date. An hour that the clocks skip counts from before the change; one they repeat, at first."""
-    hour = dt.time(settings.NIGHTLY_HOUR, tzinfo=zoneinfo.ZoneInfo(settings.TIME_ZONE))
-    return Slot(date, dt.datetime.combine(date, hour).astimezone(dt.UTC))
-
-
 def last_slot(at: dt.datetime) -> Slot:
     """The newest slot that is due at `at`."""
-    date = at.astimezone(zoneinfo.ZoneInfo(settings.TIME_ZONE)).date()
-    slot = _slot_of(date)
-    return slot if slot.due_at <= at else _slot_of(date - dt.timedelta(days=1))
+    return slots.last_slot(at, hour=settings.NIGHTLY_HOUR)
 
 
 def next_slot(at: dt.datetime) -> Slot:
     """The slot that comes after the last one."""
-    return _slot_of(last_slot(at).date + dt.timedelta(days=1))
+    return slots.slot_of(last_slot(at).date + dt.timedelta(days=1), hour=settings.NIGHTLY_HOUR)
 
 
 def start_nightly(*, at: dt.datetime, announce: bool = True) -> Job | None:

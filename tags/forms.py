@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.http import QueryDict
 
 from tags.decay import MAX_HALF_LIFE, Curve, Decay, draw_curve, half_life, linear, preset_of
@@ -93,6 +94,7 @@ class TagForm(RuleForm):
             "base_score",
             "expiration_days",
             "expired_percent",
+            "notice_days",
             "reassertion",
             "group",
             "is_archived",
@@ -102,6 +104,7 @@ class TagForm(RuleForm):
             "base_score": "Points",
             "expiration_days": "Expires after",
             "expired_percent": "Left after expiry",
+            "notice_days": "Notice before expiry",
             "reassertion": "When a later list names it again",
             "is_archived": "Archived",
         }
@@ -121,6 +124,11 @@ class TagForm(RuleForm):
                 "linear_days": preset.days if preset.decay == Decay.LINEAR else None,
                 "half_life_days": preset.days if preset.decay == Decay.HALF_LIFE else None,
             }
+        )
+        self.fields[
+            "notice_days"
+        ].help_text = (
+            f"Days; from then on it counts as expiring soon. Blank: {settings.EXPIRY_NOTICE_DAYS:,}, as everywhere."
         )
         self.fields["group"].empty_label = "No group"  # type: ignore[attr-defined]
         self._step_problems: dict[int, str] = {}

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import django_filters
+from django import forms
 from django.db.models import Exists, OuterRef
 
 from leads import registry
 from leads.models import LeadQuerySet
 from tags.models import LeadTag, Tag
+from tags.notices import banner_for
 
 
 def live_tags_of(lead_ids: Sequence[int]) -> Mapping[int, list[Tag]]:
@@ -39,10 +41,28 @@ def tag_filter() -> django_filters.Filter:
     )
 
 
+class ExpiringFilter(django_filters.ModelMultipleChoiceFilter):
+    """Leads on which one of these tags is live and expires within its notice, as the banner counts them."""
+
+    def filter(self, qs: LeadQuerySet, value: Sequence[Tag]) -> LeadQuerySet:
+        if not value:
+            return qs
+        expiring = LeadTag.objects.expiring(tags=value, at=self.parent.at)
+        return qs.filter(Exists(expiring.filter(lead=OuterRef("pk"))))
+
+
+def expiring_filter() -> django_filters.Filter:
+    return ExpiringFilter(
+        queryset=Tag.objects.active(), label="Expiring soon (any of)", widget=forms.MultipleHiddenInput
+    )
+
+
 def register() -> None:
     registry.add_column(
         registry.Column(key="tags", label="Tags", fetch=live_tags_of, template="tags/_chips.html", order=50)
     )
     registry.add_filter("tags", tag_filter)
+    registry.add_filter("expiring", expiring_filter)
+    registry.add_banner(registry.Banner(key="expiring", fetch=banner_for, template="tags/_banner.html"))
     registry.add_api_field("tags", tag_names_of)
     registry.add_panel(registry.Panel(key="tags", title="Tags", url_name="tags:lead-panel", order=20))

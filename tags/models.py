@@ -1,10 +1,12 @@
 """Tag: a reason to look at a lead. LeadTag: one reason on one lead, on its own clock."""
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -52,6 +54,15 @@ class RuleChange(models.Model):
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     reason = models.CharField(max_length=200, blank=True)
     tag_ids = ArrayField(models.BigIntegerField(), default=list, help_text="Leads carrying these are rescored.")
+    retroactive_tag_ids = ArrayField(
+        models.BigIntegerField(),
+        default=list,
+        blank=True,
+        help_text="Of these the running assignments got their expiration anew, each from its own start.",
+    )
+    affected = models.PositiveBigIntegerField(null=True, blank=True, help_text="Assignments whose expiration moved.")
+    expired = models.PositiveBigIntegerField(null=True, blank=True, help_text="Of these, how many ended by it.")
+    revived = models.PositiveBigIntegerField(null=True, blank=True, help_text="Of these, how many live again by it.")
     applied_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -124,6 +135,12 @@ class Tag(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(MAX_DAYS)],
         help_text="Days until an assignment expires; blank: never. Holds for later assignments.",
     )
+    notice_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_DAYS)],
+        help_text="Days before its expiration from which it counts as expiring soon; blank: as the installation says.",
+    )
     decay_steps = models.JSONField(
         default=list,
         blank=True,
@@ -166,6 +183,10 @@ class Tag(models.Model):
                 | (Q(expiration_days__gte=1) & Q(expiration_days__lte=MAX_DAYS)),
                 name="tag_expiration_days_in_range",
             ),
+            models.CheckConstraint(
+                condition=Q(notice_days__isnull=True) | (Q(notice_days__gte=1) & Q(notice_days__lte=MAX_DAYS)),
+                name="tag_notice_days_in_range",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -185,6 +206,12 @@ class Tag(models.Model):
             raise ValidationError({"name": "This is a former name of another tag; choose a different one."})
         if Tag.objects.filter(name_key=self.name_key).exclude(pk=self.pk).exists():  # forms leave name_key out
             raise ValidationError({"name": "Another tag has this name (case, spaces and punctuation do not count)."})
+
+    @property
+    def notice(self) -> dt.timedelta:
+        """How long before its expiration an assignment counts as expiring soon."""
+        days = settings.EXPIRY_NOTICE_DAYS if self.notice_days is None else self.notice_days
+        return dt.timedelta(days=days)
 
 
 class TagAlias(models.Model):
@@ -217,6 +244,22 @@ class LeadTagQuerySet(models.QuerySet["LeadTag"]):
         """Neither removed nor expired, by the flag that scoring keeps."""
         return self.filter(removed_at__isnull=True, is_expired=False)
 
+    def expiring(self, *, tags: Iterable[Tag], at: dt.datetime) -> "LeadTagQuerySet":
+        """Live ones of these tags that expire after `at`, at the latest at the end of their tag's notice.
+
+        Every bound is a constant, the widest one apart, so that an index on expiration_at can serve.
+        """
+        by_notice: dict[dt.timedelta, list[int]] = {}
+        for tag in tags:
+            if not tag.is_archived:
+                by_notice.setdefault(tag.notice, []).append(tag.pk)
+        if not by_notice:
+            return self.none()
+        soon = Q()
+        for notice, tag_ids in by_notice.items():
+            soon |= Q(tag__in=tag_ids, expiration_at__lte=at + notice)
+        return self.live().filter(soon, expiration_at__gt=at, expiration_at__lte=at + max(by_notice))
+
     def kept(self) -> "LeadTagQuerySet":
         """Not removed; expired ones included."""
         return self.filter(removed_at__isnull=True)
@@ -246,10 +289,28 @@ class LeadTag(models.Model):
             ),
         ]
         # No index names is_expired, so that flipping a flag touches none of them (a HOT update).
-        indexes = [models.Index(fields=["tag", "lead"], name="leadtag_by_tag")]
+        indexes = [
+            models.Index(fields=["tag", "lead"], name="leadtag_by_tag"),
+            BrinIndex(
+                fields=["expiration_at"],
+                opclasses=["timestamptz_minmax_multi_ops"],
+                pages_per_range=32,
+                autosummarize=True,
+                name="leadtag_by_expiration",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.tag} on {self.lead}"
+
+    def has_expired(self, at: dt.datetime) -> bool:
+        """Whether it is over at `at`: its date says so, as it does to scoring, whatever a sweep has flagged yet."""
+        return self.is_expired if self.expiration_at is None else self.expiration_at <= at
+
+    def is_expiring(self, at: dt.datetime) -> bool:
+        """Whether it is within its tag's notice; see `LeadTagQuerySet.expiring`."""
+        is_ahead = self.expiration_at is not None and at < self.expiration_at <= at + self.tag.notice
+        return is_ahead and not self.tag.is_archived and self.removed_at is None
 
 
 def expiration_of(*, assigned_at: dt.datetime, expiration_days: int | None) -> dt.datetime | None:

@@ -1,7 +1,7 @@
 """Writes: publish rules, put tags on leads, find or make tags by name."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -32,11 +32,17 @@ class NothingToPublish(Exception):
 
 
 def publish_rule_change(
-    *, save: Sequence[Tag | TagGroup], by: User | None, at: dt.datetime, reason: str = ""
+    *,
+    save: Sequence[Tag | TagGroup],
+    by: User | None,
+    at: dt.datetime,
+    reason: str = "",
+    retroactive: Collection[int] = (),
 ) -> RuleChange:
     """Save changed rules together, with their history, and have every lead they touch rescored.
 
-    Leads are not marked: a job walks those that carry the tags; the sweep resumes it if it is lost.
+    Leads are not marked: a job walks those that carry the tags; the sweep resumes it if it is lost. `retroactive`:
+    ids of tags among these whose assignments get their expiration anew, each from its own start.
     """
     with transaction.atomic():
         change = RuleChange.objects.create(at=at, by=by, reason=reason[:200])
@@ -54,7 +60,8 @@ def publish_rule_change(
             else:
                 tag_ids.update(rule.tags.values_list("pk", flat=True))
         change.tag_ids = sorted(tag_ids)
-        change.save(update_fields=["tag_ids"])
+        change.retroactive_tag_ids = sorted(tag_ids & set(retroactive))
+        change.save(update_fields=["tag_ids", "retroactive_tag_ids"])
         transaction.on_commit(lambda: start_rule_change_job(change=change))
     return change
 

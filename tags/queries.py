@@ -23,6 +23,7 @@ FIELDS: dict[type, dict[str, str]] = {
         "color": "Colour",
         "base_score": "Points",
         "expiration_days": "Expires after",
+        "notice_days": "Notice before expiry",
         "decay_steps": "Fading",
         "expired_percent": "Left after expiry",
         "reassertion": "When named again",
@@ -105,6 +106,8 @@ def _words(name: str, value: Any, groups: Mapping[int, str]) -> str:
         return Tag.Reassertion(value).label
     if name == "expiration_days":
         return f"{value:,} day{'' if value == 1 else 's'}" if value else "never"
+    if name == "notice_days":
+        return f"{value:,} day{'' if value == 1 else 's'}" if value else "as the installation says"
     if name == "cap":
         return "no cap" if value is None else f"{value:,}"
     if name == "expired_percent":

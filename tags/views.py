@@ -3,10 +3,12 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.pages import HtmxHttpRequest, needs, person_of, wants_part
+from accounts.pages import HtmxHttpRequest, needs, person_of, show, wants_part
 from leads.models import Lead
 from leads.views import show_panel
+from tags.clocks import Clock
 from tags.models import LeadTag, Tag
+from tags.notices import banner_for, hide_banner, show_banner
 from tags.operations import assign_tag, remove_tag
 
 
@@ -17,16 +19,18 @@ def lead_panel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 
 def _panel(request: HtmxHttpRequest, lead: Lead, *, problem: str = "", status: int = 200) -> HttpResponse:
-    kept = list(
-        LeadTag.objects.kept()
+    at = timezone.now()
+    kept = [
+        Clock.of(lead_tag, at)
+        for lead_tag in LeadTag.objects.kept()
         .filter(lead=lead)
         .select_related("tag")
-        .order_by("is_expired", "-tag__base_score", "tag__name")
-    )
+        .order_by("-tag__base_score", "tag__name")
+    ]
     may_assign = person_of(request).has_perm("tags.assign_tag")
-    live = {lead_tag.tag_id for lead_tag in kept if not lead_tag.is_expired}
+    live = {clock.lead_tag.tag_id for clock in kept if not clock.has_expired}
     context = {
-        "lead_tags": kept,
+        "clocks": sorted(kept, key=lambda clock: clock.has_expired),
         "may_assign": may_assign,
         "choices": Tag.objects.active().exclude(pk__in=live) if may_assign else (),
         "problem": problem,
@@ -40,6 +44,25 @@ def _done(request: HtmxHttpRequest, lead: Lead) -> HttpResponse:
     response = _panel(request, lead)
     response["HX-Trigger"] = "lead-changed"  # the other panels of the page load again
     return response
+
+
+@require_POST
+@needs("leads.view_lead")
+def hide_expiring(request: HtmxHttpRequest) -> HttpResponse:
+    """Put the banner of expiring tags away until tomorrow."""
+    hide_banner(person=person_of(request), at=timezone.now())
+    return show(request, "tags/_banner_hidden.html", {}) if wants_part(request) else redirect("leads:list")
+
+
+@require_POST
+@needs("leads.view_lead")
+def show_expiring(request: HtmxHttpRequest) -> HttpResponse:
+    """Take the banner out again."""
+    show_banner(person=person_of(request))
+    if not wants_part(request):
+        return redirect("leads:list")
+    found = banner_for(person_of(request), timezone.now())
+    return show(request, "tags/_banner.html", {"value": found}) if found else HttpResponse()
 
 
 @require_POST

@@ -48,17 +48,32 @@ def day(at: dt.datetime | None) -> SafeString | str:
     """
     if at is None:
         return ""
-    utc = at.astimezone(dt.UTC)
-    return _time(at, format_date(utc if utc.time() == dt.time() else _local(at), "M j, Y"))
-
-
-def _time(at: dt.datetime, short: str) -> SafeString:
-    exact = format_date(_local(at), "l, F j, Y, g:i:s A T")
-    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, short)
+    return _time(at, format_date(_day_of(at), "M j, Y"))
 
 
 @register.filter
-def share_of(part: int, whole: int) -> str:
+def day_text(at: dt.datetime) -> str:
+    """What `day` shows, for mail."""
+    return format_date(_day_of(at), "M j, Y")
+
+
+def _day_of(at: dt.datetime) -> dt.datetime:
+    utc = at.astimezone(dt.UTC)
+    return utc if utc.time() == dt.time() else _local(at)
+
+
+@register.filter
+def exact(at: dt.datetime) -> str:
+    """A moment to the second, in the person's time zone."""
+    return format_date(_local(at), "l, F j, Y, g:i:s A T")
+
+
+def _time(at: dt.datetime, short: str) -> SafeString:
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact(at), short)
+
+
+@register.filter
+def share_of(part: float, whole: float) -> str:
     """`part` as a percentage of `whole` for a style attribute: always with a point, never over 100."""
     return f"{min(100.0, 100 * part / whole) if whole else 0:.3f}%"
 

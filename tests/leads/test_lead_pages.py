@@ -13,7 +13,8 @@ from tests.factories import assign, make_lead, make_scored_lead, make_tag
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
-BASELINE_QUERIES = 11  # session, person, rights (2), running jobs, tags to choose from, count, ids, rows, tags, scores
+# Session, person, rights (2), running jobs, tags to choose from, count, ids, rows, tags, scores; what expires soon (2).
+BASELINE_QUERIES = 13
 
 
 def shown(response) -> list[str]:
