@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 
 from tags.models import Tag, TagGroup
+from tags.queries import version_of
 from tests.api import api_client, problem
 from tests.factories import make_tag
 
@@ -43,6 +44,7 @@ def test_a_tag_tells_its_rules(api) -> None:
         "group": {"id": group.pk, "name": "Court papers", "cap": 2000},
         "is_archived": True,
         "needs_review": True,
+        "version": version_of(tag),
     }
 
 
