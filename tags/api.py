@@ -1,5 +1,6 @@
 """Tags over the API."""
 
+import contextlib
 import datetime as dt
 import functools
 import re
@@ -32,7 +33,7 @@ from accounts.api import (
 from leads.api import describe_api_field
 from tags.forms import MAX_REASON
 from tags.models import MAX_BASE, MAX_DAYS, MAX_STEPS, Tag, TagGroup, fold_name, validate_decay_steps
-from tags.operations import NothingToPublish, publish_edited_rule
+from tags.operations import NothingToPublish, StillApplying, publish_edited_rule
 from tags.queries import FIELDS, history_of, version_of
 
 MAX_ID = 2**63 - 1
@@ -171,6 +172,18 @@ class TagChangeSerializer(TagCreateSerializer):
     version = StrictIntegerField(**VERSION)
 
 
+class ClocksRunning(APIException):
+    """A retroactive change of the tag is not applied yet; other days for later assignments must wait for it."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "still_applying"
+    wait = 5  # becomes Retry-After
+
+    def __init__(self, refusal: StillApplying) -> None:
+        super().__init__(str(refusal))
+        self.members = {"tag": refusal.tag.pk, "rule_change": refusal.change.pk}
+
+
 class TagsStale(APIException):
     """Somebody published these tags meanwhile; says what is other than the sender saw."""
 
@@ -292,6 +305,8 @@ class TagView(IdempotentView):
             publish_edited_rule(rule=tag, version=version, by=person_of(request), at=at, reason=reason)
         except InvalidModel as refusal:  # the name was taken at the same moment
             raise ValidationError({"name": refusal.messages}) from refusal
+        except StillApplying as refusal:
+            raise ClocksRunning(refusal) from refusal
 
 
 class TagList(TagView):
@@ -402,9 +417,7 @@ class TagDetail(TagView):
         with transaction.atomic():
             tag = self.find(tags.select_for_update(no_key=True), pk)
             refuse_stale([(tag, version)])
-            try:
+            with contextlib.suppress(NothingToPublish):
                 self.publish(request, tag, values, version=version_of(tag), at=timezone.now())
-            except NothingToPublish:
-                pass
             told = self.tell(pk)
         return Response(told, headers={"ETag": etag_of(told["version"])})
