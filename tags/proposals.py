@@ -6,9 +6,10 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, QueryDict
 from django.urls import reverse
 
+from tags.expirations import ExpirationChange
 from tags.forms import GroupForm, RuleForm, TagForm, ThresholdForm
 from tags.models import RuleChange, Tag, TagGroup
-from tags.operations import rules_as_of
+from tags.operations import StillApplying, refuse_while_applying, rules_as_of
 from tags.queries import Edit, differences, url_of
 
 FORMS: dict[str, tuple[type[Tag] | type[TagGroup], type[TagForm] | type[GroupForm]]] = {
@@ -30,6 +31,7 @@ class Proposal:
 
     rules: list[Tag | TagGroup]
     edits: list[Edit]
+    expirations: list[ExpirationChange]
     threshold: int
     rights: list[str]
     reason: str
@@ -100,10 +102,14 @@ def read_proposal(data: QueryDict) -> Proposal:
     form: RuleForm = form_class(data, rule=rule)  # type: ignore[arg-type]
     if not form.is_valid():
         raise ProposalRefused(" ".join(str(text) for texts in form.errors.values() for text in texts))
+    expirations = form.expirations() if isinstance(form, TagForm) else []
+    if not any(change.is_retroactive for change in expirations):
+        _refuse_while_applying([form.instance])
     values = kept_values(data)
     return Proposal(
         rules=[form.instance],
         edits=edits_of([form.instance]),
+        expirations=expirations,
         threshold=form.cleaned_data["threshold"],
         rights=[rights_for(rule)],
         reason=form.cleaned_data["reason"],
@@ -126,10 +132,12 @@ def _read_rollback(data: QueryDict, pk: int | None) -> Proposal:
             rule.clean()
         except ValidationError as error:
             raise ProposalRefused(f"{rule}: {' '.join(error.messages)}") from error
+    _refuse_while_applying(rules)
     page = reverse("tags:change", args=[change.pk])
     return Proposal(
         rules=rules,
         edits=edits_of(rules),
+        expirations=[],
         threshold=form.cleaned_data["threshold"],
         rights=["tags.change_tag", "tags.change_taggroup"],
         reason=data.get("reason", "") or f"roll back to version {change.pk}",
@@ -137,6 +145,13 @@ def _read_rollback(data: QueryDict, pk: int | None) -> Proposal:
         publish_url=page,
         back_url=f"{page}?{encode(kept_values(data))}",
     )
+
+
+def _refuse_while_applying(rules: list[Tag | TagGroup]) -> None:
+    try:
+        refuse_while_applying(tags=[rule for rule in rules if isinstance(rule, Tag)])
+    except StillApplying as refusal:
+        raise ProposalRefused(str(refusal)) from refusal
 
 
 def encode(values: list[tuple[str, str]]) -> str:

@@ -11,6 +11,7 @@ urlpatterns = [
     path("groups/<int:pk>/", rule_views.group_detail, name="group"),
     path("changes/", rule_views.change_list, name="changes"),
     path("changes/<int:pk>/", rule_views.change_detail, name="change"),
+    path("<int:pk>/expiration-effect/", rule_views.expiration_effect, name="expiration-effect"),
     path("curve/", rule_views.curve, name="curve"),
     path("lead/<int:pk>/", views.lead_panel, name="lead-panel"),
     path("lead/<int:pk>/assign/", views.assign, name="assign"),

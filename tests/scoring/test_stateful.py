@@ -15,7 +15,7 @@ from leads.models import Lead
 from scoring.models import ScoreChange
 from scoring.operations import drain_due, start_recalculation
 from scoring.queries import explain_score, verify_scores
-from tags.models import LeadTag, RuleChange, Tag, TagGroup, expiration_of
+from tags.models import LeadTag, RuleChange, Tag, TagGroup, calculate_tag_expiration
 from tags.operations import assign_tag, mark_due, publish_rule_change, remove_tag, start_rule_change_job
 from tests.conftest import NOW
 from tests.factories import import_rows, make_tag
@@ -121,7 +121,7 @@ class Scores(RuleBasedStateMachine):
         tag = Tag.objects.get(pk=self.tags[number].pk)
         touched = LeadTag.objects.filter(tag=tag)
         for lead_tag in touched:
-            lead_tag.expiration_at = expiration_of(
+            lead_tag.expiration_at = calculate_tag_expiration(
                 assigned_at=lead_tag.assigned_at, expiration_days=tag.expiration_days
             )
             lead_tag.save()
