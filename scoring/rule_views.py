@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.pages import HtmxHttpRequest, needs, person_of, show, wants_part
 from scoring.what_if import Bin, WhatIf, what_if
+from tags.expiration_forms import sum_of_counts
 from tags.expirations import preview_expirations
 from tags.forms import MAX_REASON
 from tags.proposals import Proposal, ProposalRefused, read_proposal
@@ -55,10 +56,16 @@ def what_if_panel(request: HtmxHttpRequest) -> HttpResponse:
         raise PermissionDenied
     at = timezone.now()
     effect = effect_of(proposal, at)
+    assignments = preview_expirations(changes=proposal.expirations, at=at)
+    tags = {rule.pk: rule for rule in proposal.rules}
     context = {
         "proposal": proposal,
         "effect": effect,
-        "assignments": next(iter(preview_expirations(changes=proposal.expirations, at=at)), None),
+        "assignments": sum_of_counts(assignments),
+        "by_tag": [
+            (tags[change.tag_id], change, counts)
+            for change, counts in zip(proposal.expirations, assignments, strict=True)
+        ],
         "is_retroactive": any(change.is_retroactive for change in proposal.expirations),
         "histogram": histogram(effect),
         "max_reason": MAX_REASON,

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from tags import rule_views, views
+from tags import expiration_views, rule_views, views
 
 app_name = "tags"
 urlpatterns = [
@@ -12,6 +12,8 @@ urlpatterns = [
     path("changes/", rule_views.change_list, name="changes"),
     path("changes/<int:pk>/", rule_views.change_detail, name="change"),
     path("<int:pk>/expiration-effect/", rule_views.expiration_effect, name="expiration-effect"),
+    path("expirations/", expiration_views.expirations, name="expirations"),
+    path("expirations/effect/", expiration_views.expirations_effect, name="expirations-effect"),
     path("curve/", rule_views.curve, name="curve"),
     path("lead/<int:pk>/", views.lead_panel, name="lead-panel"),
     path("lead/<int:pk>/assign/", views.assign, name="assign"),
