@@ -22,4 +22,5 @@ EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
 CMD ["gunicorn", "leadscore.wsgi:application", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "4", \
-     "--worker-class", "gthread", "--timeout", "120", "--worker-tmp-dir", "/dev/shm", "--no-control-socket"]
+     "--worker-class", "gthread", "--timeout", "120", "--limit-request-line", "8190", "--worker-tmp-dir", "/dev/shm", \
+     "--no-control-socket"]

@@ -1,19 +1,30 @@
 """What every API view shares: rights before anything else, strict query parameters, UTC, documented problems."""
 
 import datetime as dt
-from collections.abc import Mapping
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import Http404
+from django.utils import timezone
 from drf_spectacular.contrib.knox_auth_token import KnoxTokenScheme
-from drf_spectacular.utils import OpenApiResponse
-from rest_framework import serializers
-from rest_framework.exceptions import MethodNotAllowed, NotFound, ValidationError
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework import serializers, status
+from rest_framework.exceptions import APIException, MethodNotAllowed, NotFound, ParseError, ValidationError
 from rest_framework.generics import GenericAPIView
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.encoders import JSONEncoder
 
-from accounts.models import User
+from accounts.models import IdempotencyKey, User
+from accounts.operations import KeyBusy, KeyReused, claim_key
 
 M = TypeVar("M", bound=Model)
 FORMS = {"multipart/form-data", "application/x-www-form-urlencoded"}
@@ -22,10 +33,11 @@ PROBLEMS = {
     401: "No login: send `Authorization: Token ...`, or log in on the pages.",
     403: "Your role does not include this right.",
     404: "There is no such thing.",
-    409: "It is too late for this.",
+    409: "It is too late for this; where somebody changed the thing meanwhile, `differences` says how.",
     411: "The request does not say how long it is.",
     413: "The file is over the size limit.",
     415: "This content type is not read here.",
+    422: "This idempotency key came with another request before.",
 }
 
 
@@ -94,6 +106,157 @@ class ApiView(GenericAPIView):
         if found is None:
             raise NotFound(f"There is no {queryset.model._meta.verbose_name} with the id {str(pk)[:40]}.")
         return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a POST did, as it is told, and told again to who repeats it."""
+
+    status: int
+    body: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class KeyNotUsable(APIException):
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_code = "idempotency_key_reused"
+    default_detail = (
+        "This Idempotency-Key came with another request in the last 24 hours. Repeat that request as it was, or take "
+        "a new key for this one."
+    )
+
+
+class KeyInUse(APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "idempotency_key_busy"
+    default_detail = "The first request with this Idempotency-Key is not told yet; send this one again in a second."
+    wait = 1  # becomes Retry-After
+
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
+    OpenApiParameter.HEADER,
+    description="Up to 200 visible ASCII characters of your choice, such as a UUID. The same request with the same "
+    "key is done once within 24 hours: a repetition gets the first answer again. Refused requests do not count.",
+)
+REPLAYED = OpenApiParameter(
+    "Idempotent-Replayed",
+    OpenApiTypes.BOOL,
+    OpenApiParameter.HEADER,
+    response=True,
+    description="`true`: this was done before; it is the answer of then.",
+)
+
+
+class JsonParser(JSONParser):
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+        try:
+            return super().parse(stream, media_type, dict(parser_context or {}))
+        except RecursionError:
+            raise ParseError("JSON parse error - it is nested too deeply.") from None
+
+
+class IdempotentView(ApiView):
+    """A route that reads JSON, and whose POST may carry an `Idempotency-Key`: `post` answers with `once`."""
+
+    parser_classes = [JsonParser]
+
+    def finish(self, answer: Answer) -> Answer:
+        """The answer with what is known only after the commit, such as the job that it started; twice does no harm."""
+        return answer
+
+    def once(self, request: Request, act: Callable[[dt.datetime], Answer]) -> Response:
+        """Do `act`, in one transaction with the note that it is done; what was done before is told again instead."""
+        key, at = _idempotency_key(request), timezone.now()
+        if key is None:
+            with transaction.atomic():
+                answer = act(at)
+            return _respond(self.finish(answer))
+        try:
+            with transaction.atomic():
+                row, is_first = claim_key(
+                    user=person_of(request), key=key, route=request.path[:200], digest=_digest(request.data), at=at
+                )
+                if is_first:
+                    _keep(row, act(at))
+                    row.save()
+        except KeyReused:
+            raise KeyNotUsable from None
+        except KeyBusy:
+            raise KeyInUse from None
+        if not row.is_final:
+            _keep(row, self.finish(_kept(row)))
+            # Of two who finish it at the same moment, the answer of one holds for both.
+            values = {"status": row.status, "headers": row.headers, "body": row.body, "is_final": True}
+            if not IdempotencyKey.objects.filter(pk=row.pk, is_final=False).update(**values):
+                row.refresh_from_db()
+        return _respond(_kept(row), is_replayed=not is_first)
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key: str | None = request.headers.get("Idempotency-Key")
+    if key is not None and not re.fullmatch(r"[!-~]{1,200}", key):
+        raise ValidationError({"Idempotency-Key": ["Write 1 to 200 visible ASCII characters, such as a UUID."]})
+    return key
+
+
+def _digest(body: Any) -> str:
+    """The same for the same JSON, whatever the order of its members and its blanks."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _keep(row: IdempotencyKey, answer: Answer) -> None:
+    row.status, row.headers, row.body = answer.status, answer.headers, json.dumps(answer.body, cls=JSONEncoder)
+
+
+def _kept(row: IdempotencyKey) -> Answer:
+    return Answer(status=row.status, headers=row.headers, body=json.loads(row.body))
+
+
+def _respond(answer: Answer, *, is_replayed: bool = False) -> Response:
+    headers = answer.headers | ({"Idempotent-Replayed": "true"} if is_replayed else {})
+    return Response(answer.body, status=answer.status, headers=headers)
+
+
+class StrictSerializer(serializers.Serializer):
+    """Refuses members that it does not know: a typo would silently change nothing."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        known = ", ".join(self.fields)
+        names = [name for name in data if name not in self.fields] if isinstance(data, Mapping) else []
+        unknown = {name[:100]: [f"Unknown field; the fields here are {known}."] for name in names}
+        try:
+            values = super().to_internal_value(data)
+        except ValidationError as refusal:
+            raise ValidationError({**unknown, **refusal.detail}) from None  # type: ignore[dict-item]
+        if unknown:
+            raise ValidationError(unknown)
+        return values
+
+
+class StrictIntegerField(serializers.IntegerField):
+    """A whole number of JSON: no text, no truth value, no fraction."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if type(data) is not int:
+            raise ValidationError(f"{_shown(data)} is not a whole number.")
+        return data
+
+
+class StrictBooleanField(serializers.BooleanField):
+    """true or false of JSON."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if type(data) is not bool:
+            raise ValidationError(f"{_shown(data)} is neither true nor false.")
+        return data
+
+
+def _shown(data: Any) -> str:
+    """A value as its sender wrote it, cut where it is long."""
+    text = json.dumps(data, ensure_ascii=False) if isinstance(data, str | bool | float) or data is None else ""
+    return f"{text[:40]}..." if len(text) > 40 else text or "This"
 
 
 class UtcDateTimeField(serializers.DateTimeField):

@@ -41,3 +41,26 @@ class ApiToken(AbstractAuthToken):
 
     def __str__(self) -> str:
         return f"{self.name or self.token_key} ({self.user})"
+
+
+class IdempotencyKey(models.Model):
+    """A POST that a program may send again: what it was, and the answer that it got and gets again."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", db_index=False)
+    key = models.CharField(max_length=200)
+    route = models.CharField(max_length=200)
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the request's body.")
+    status = models.PositiveSmallIntegerField(default=0)
+    headers = models.JSONField(default=dict)
+    body = models.TextField(blank=True, help_text="Text, not jsonb: the answer comes again letter by letter.")
+    is_final = models.BooleanField(
+        default=False, help_text="False: the effect is there, and the answer still lacks what only its commit brings."
+    )
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="idempotencykey_unique")]
+        indexes = [models.Index(fields=["created_at"], name="idempotencykey_by_age")]
+
+    def __str__(self) -> str:
+        return f"{self.key} of {self.user}"

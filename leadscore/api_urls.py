@@ -12,6 +12,7 @@ import imports.api
 import jobs.api
 import leads.api
 import scoring.api
+import scoring.rule_api
 import tags.api
 from leadscore.pagination import KeysetPagination
 
@@ -60,7 +61,9 @@ urlpatterns = [
     path("jobs/<int:pk>", jobs.api.JobDetail.as_view(), name="job"),
     path("jobs/<int:pk>/cancel", jobs.api.JobCancel.as_view(), name="job-cancel"),
     path("tags", tags.api.TagList.as_view(**paged), name="tags"),
+    path("tags/bulk-update-expiration", scoring.rule_api.BulkUpdateExpiration.as_view(), name="tags-bulk-expiration"),
     path("tags/<int:pk>", tags.api.TagDetail.as_view(), name="tag"),
+    path("tags/<int:pk>/update-expiration", scoring.rule_api.UpdateExpiration.as_view(), name="tag-expiration"),
     path("schema", Schema.as_view(), name="schema"),
     path("docs", Docs.as_view(), name="docs"),
     re_path(r"^(?P<rest>.*)$", Unknown.as_view(), name="unknown"),

@@ -167,6 +167,7 @@ CELERY_BEAT_SCHEDULE = {
     "nightly-scores": {"task": "scoring.nightly", "schedule": 60.0},
     "expiry-notices": {"task": "tags.notices", "schedule": 60.0},
     "log-alarms": {"task": "scoring.alarms", "schedule": 60.0},
+    "clear-idempotency-keys": {"task": "accounts.clear-keys", "schedule": 3600.0},
 }
 
 AUTH_USER_MODEL = "accounts.User"

@@ -3,6 +3,7 @@
 import datetime as dt
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,18 +15,21 @@ from psycopg.errors import DeadlockDetected
 from accounts.models import User
 from jobs.models import Job
 from jobs.operations import start_job, take_slot
-from jobs.ranges import RangeCollided
+from jobs.ranges import RangeCollided, sum_of_ranges
 from jobs.runs import JobRun
 from jobs.sql import try_lock
 from scoring.sql import passes
+from scoring.sql.clocks import rewrite_clocks, touch_leads
 from scoring.sql.passes import Scored
 from tags.models import RuleChange
 from tags.operations import APPLY_RULE_CHANGE, start_rule_change_job
+from tags.sql import wait_for_writers
 
 logger = logging.getLogger(__name__)
 RECALCULATE = "recalculate-scores"
 SWEEP_LOCK = "scoring.sweep"
 DRAIN_AT_ONCE = 200  # leads; beyond that a worker is woken
+DRAIN_SECONDS = 60.0  # what is left then is the sweep's
 BATCH = 10_000
 DEADLOCK_TRIES = 5
 
@@ -148,20 +152,45 @@ def score_range(job: Job, after: int, upto: int) -> dict[str, int]:
 
 
 def run_rule_change(run: JobRun) -> dict[str, Any]:
-    """Rescore the leads that carry the tags of a published change, then mark it applied."""
+    """Rescore the leads that carry the tags of a published change, then mark it applied.
+
+    A retroactive one gives their assignments the days of today's rule first. Those are its own, or of a later change
+    with retroactive effect: until this one is applied, others are refused (see StillApplying).
+    """
     change = RuleChange.objects.get(pk=run.job.params["rule_change_id"])
     if "base" not in run.cursor:
+        wait_for_writers()  # what they write by the former rules is among the carriers then
         with run.chunk():
             run.stage = "Scoring leads"
             run.total, bounds = passes.carrier_bounds(tag_ids=change.tag_ids, leads=BATCH)
             run.plan_ranges(bounds)
     result = do_timed_ranges(run)
+    now = timezone.now()
+    moved = {}
+    if change.retroactive_tag_ids:
+        if result.get("newer"):
+            drain_due(at=now, until=time.monotonic() + DRAIN_SECONDS)  # they may be due by their new clocks
+        moved = clocks_moved(change)
     with run.chunk():
-        RuleChange.objects.filter(pk=change.pk, applied_at__isnull=True).update(applied_at=timezone.now())
+        RuleChange.objects.filter(pk=change.pk, applied_at__isnull=True).update(applied_at=now, **moved)
     return report_run(run, result)
+
+
+def clocks_moved(change: RuleChange) -> dict[str, int]:
+    """How many assignments a retroactive change affected, expired, revived; over all its jobs, should one be lost."""
+    total: Counter[str] = Counter()
+    for job in Job.objects.filter(kind=APPLY_RULE_CHANGE, key=str(change.pk)):
+        total += sum_of_ranges(job)
+    return {name: total[name] for name in ("affected", "expired", "revived")}
 
 
 def score_carriers(job: Job, after: int, upto: int) -> dict[str, int]:
     change = RuleChange.objects.get(pk=job.params["rule_change_id"])
+    moved: dict[str, int] = {}
+    if change.retroactive_tag_ids:
+        clocks = rewrite_clocks(tag_ids=change.retroactive_tag_ids, first=after + 1, last=upto, at=job.as_of)
+        moved = {"affected": clocks.affected, "expired": clocks.expired, "revived": clocks.revived}
     scored = passes.score_carriers(tag_ids=change.tag_ids, first=after + 1, last=upto, at=job.as_of, job_id=job.pk)
-    return {"done": scored.leads, "changed": scored.changed, "newer": scored.newer}
+    if moved.get("affected"):
+        touch_leads(lead_ids=clocks.lead_ids, at=job.as_of)
+    return {"done": scored.leads, "changed": scored.changed, "newer": scored.newer, **moved}

@@ -1,16 +1,21 @@
 """What proposed rules would do, for the pages of tags; they load it by htmx."""
 
+import datetime as dt
 from dataclasses import dataclass
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from accounts.pages import HtmxHttpRequest, needs, person_of, show
+from accounts.pages import HtmxHttpRequest, needs, person_of, show, wants_part
 from scoring.what_if import Bin, WhatIf, what_if
+from tags.expiration_forms import sum_of_counts
+from tags.expirations import preview_expirations
 from tags.forms import MAX_REASON
-from tags.proposals import ProposalRefused, read_proposal
+from tags.proposals import Proposal, ProposalRefused, read_proposal
 
 # The picture's box and the part of it that holds the bars.
 LEFT, RIGHT, TOP, BOTTOM = 8, 712, 14, 176
@@ -49,14 +54,44 @@ def what_if_panel(request: HtmxHttpRequest) -> HttpResponse:
         return show(request, "scoring/what_if.html", {"refusal": str(refusal)}, part="panel", status=422)
     if not person_of(request).has_perms(proposal.rights):
         raise PermissionDenied
-    effect = what_if(proposed=proposal.rules, at=timezone.now(), threshold=proposal.threshold)
+    at = timezone.now()
+    effect = effect_of(proposal, at)
+    assignments = preview_expirations(changes=proposal.expirations, at=at)
+    tags = {rule.pk: rule for rule in proposal.rules}
     context = {
         "proposal": proposal,
         "effect": effect,
+        "assignments": sum_of_counts(assignments),
+        "by_tag": [
+            (tags[change.tag_id], change, counts)
+            for change, counts in zip(proposal.expirations, assignments, strict=True)
+        ],
+        "is_retroactive": any(change.is_retroactive for change in proposal.expirations),
         "histogram": histogram(effect),
         "max_reason": MAX_REASON,
     }
     return show(request, "scoring/what_if.html", context, part="panel")
+
+
+def effect_of(proposal: Proposal, at: dt.datetime) -> WhatIf:
+    """What a proposal does to scores, its effect on running assignments included."""
+    retroactive = [change.tag_id for change in proposal.expirations if change.is_retroactive]
+    return what_if(proposed=proposal.rules, at=at, threshold=proposal.threshold, retroactive_tag_ids=retroactive)
+
+
+@require_safe
+@needs("leads.view_lead", "tags.view_tag")
+def moves(request: HtmxHttpRequest) -> HttpResponse:
+    """Only how many scores would move, as one types; nothing while what is typed is not sound."""
+    if not wants_part(request):
+        return redirect(f"{reverse('scoring:what-if')}?{request.GET.urlencode()}")
+    try:
+        proposal = read_proposal(request.GET)
+    except ProposalRefused:
+        return show(request, "scoring/_moves.html", {})
+    if not person_of(request).has_perms(proposal.rights):
+        raise PermissionDenied
+    return show(request, "scoring/_moves.html", {"effect": effect_of(proposal, timezone.now())})
 
 
 def histogram(effect: WhatIf) -> Histogram | None:

@@ -90,6 +90,18 @@
   document.addEventListener("mouseup", release, true);
   document.addEventListener("dragend", release, true);
 
+  // -- a table with ticks: typing into a row ticks it, and only ticked rows are sent, so that addresses stay short
+  document.addEventListener("input", function (event) {
+    var tick = event.target.dataset.ticks && document.getElementById(event.target.dataset.ticks);
+    if (tick) tick.checked = true;
+  }, true);
+  document.addEventListener("htmx:configRequest", function (event) {
+    if (!event.target.closest("[data-ticked-only]")) return;
+    event.target.closest("form").querySelectorAll("tr:has(input[name=tag]:not(:checked))").forEach(function (row) {
+      row.querySelectorAll("[name]:not([name=tag])").forEach(function (box) { delete event.detail.parameters[box.name]; });
+    });
+  });
+
   // -- a form that takes a while says so, and is sent once
   document.addEventListener("submit", function (event) {
     var busy = event.target.querySelector("[data-busy]");

@@ -1,23 +1,116 @@
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
+from django.db import transaction
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 from django.utils.html import format_html
 from simple_history.admin import SimpleHistoryAdmin
 
+from accounts.pages import person_of
+from tags.expirations import ExpirationChange, preview_expirations
+from tags.forms import RETROACTIVE
 from tags.models import RuleChange, Tag, TagAlias, TagGroup
-from tags.operations import publish_rule_change
+from tags.operations import NothingToPublish, StillApplying, publish_edited_rule, refuse_while_applying
+from tags.queries import changed_since, version_of
+
+
+class RuleForm(forms.ModelForm):
+    """A rule as somebody saw it at `version`; other versions of it are refused, as on the pages."""
+
+    version = forms.IntegerField(widget=forms.HiddenInput, required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["version"] = version_of(self.instance)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if self.instance.pk:
+            self._refuse_stale(cleaned)
+        return cleaned
+
+    def _refuse_stale(self, cleaned: dict[str, Any]) -> None:
+        model = type(self.instance)
+        # The view is one transaction: nobody publishes between this and the save.
+        today = model.objects.select_for_update(no_key=True).get(pk=self.instance.pk)
+        version = cleaned.get("version") or version_of(today)
+        if version == version_of(today):
+            return
+        changed = changed_since(today, version)
+        what = "; ".join(f"{one.label} was {one.old} and is {one.new}" for one in changed)
+        self.add_error(
+            None,
+            "Somebody published this meanwhile; nothing of yours was saved. "
+            f"{what + '. ' if what else ''}Open it anew and make your changes there.",
+        )
+
+
+class TagForm(RuleForm):
+    """A tag; with retroactive effect, saving shows first what it does to assignments, and is done when repeated."""
+
+    is_retroactive = forms.BooleanField(
+        label=RETROACTIVE, required=False, help_text="Shows the counts before it saves."
+    )
+    confirmed_days = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if cleaned.get("is_retroactive") and not self.errors:
+            self._confirm(cleaned["expiration_days"], cleaned["confirmed_days"])
+        return cleaned
+
+    def _confirm(self, days: int | None, confirmed: str) -> None:
+        """Refuse once, with the counts, and take the same days the next time."""
+        wanted = str(days or "never")
+        if confirmed == wanted:
+            return
+        change = ExpirationChange(self.instance.pk, days, True)
+        (effect,) = preview_expirations(changes=[change], at=timezone.now())
+        typed: QueryDict = self.data.copy()  # type: ignore[attr-defined]
+        typed["confirmed_days"] = wanted
+        self.data = typed
+        self.add_error(
+            "is_retroactive",
+            f"Not saved yet. {effect.affected:,} of {effect.assignments:,} assignments end otherwise then: "
+            f"{effect.expired:,} expire, {effect.revived:,} revive. Save once more to apply that.",
+        )
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]  # only now the instance has what was typed
+        if self.instance.pk and not self.errors and not self.cleaned_data.get("is_retroactive"):
+            try:
+                refuse_while_applying(tags=[self.instance])
+            except StillApplying as refusal:
+                self.add_error("expiration_days", str(refusal))
 
 
 class RuleAdmin(SimpleHistoryAdmin):
     """Saving publishes: history, rule change and rescoring in one go. Rules are archived, never deleted."""
 
     change_form_template = "admin/tags/rule_form.html"
+    form = RuleForm
 
     def save_model(self, request: HttpRequest, obj: Tag | TagGroup, form: ModelForm, change: bool) -> None:
-        publish_rule_change(save=[obj], by=request.user, at=timezone.now(), reason="edited in admin")  # type: ignore[arg-type]
+        try:
+            publish_edited_rule(
+                rule=obj,
+                version=form.cleaned_data.get("version") or version_of(obj),
+                by=person_of(request),
+                at=timezone.now(),
+                reason="edited in admin",
+                is_retroactive=form.cleaned_data.get("is_retroactive", False),
+            )
+        except NothingToPublish:
+            messages.info(request, "Nothing differs from what holds today, so nothing was published.")
+
+    def history_form_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Saving an older version is one transaction, as saving today's is."""
+        with transaction.atomic():
+            response: HttpResponse = super().history_form_view(request, *args, **kwargs)
+        return response
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -28,6 +121,10 @@ class TagAdmin(RuleAdmin):
     list_display = ("chip", "base_score", "expiration_days", "group", "needs_review", "is_archived")
     list_filter = ("needs_review", "is_archived", "group")
     search_fields = ("name",)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """A new tag has no assignments yet."""
+        return super().get_form(request, obj, change, **({"form": TagForm if obj else RuleForm} | kwargs))
 
     @admin.display(description="Tag", ordering="name")
     def chip(self, tag: Tag) -> str:

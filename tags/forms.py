@@ -10,6 +10,7 @@ from django.conf import settings
 from django.http import QueryDict
 
 from tags.decay import MAX_HALF_LIFE, Curve, Decay, draw_curve, half_life, linear, preset_of
+from tags.expirations import ExpirationChange
 from tags.models import MAX_DAYS, MAX_STEPS, Tag, TagGroup
 from tags.queries import version_of
 
@@ -68,7 +69,15 @@ class StepRow:
     problem: str
 
 
+RETROACTIVE = "Apply changes retroactively to existing assignments"
+
+
 class TagForm(RuleForm):
+    is_retroactive = forms.BooleanField(
+        label=RETROACTIVE,
+        required=False,
+        help_text="Each gets its end anew from its own start. Off: only later assignments get these days.",
+    )
     decay = forms.ChoiceField(label="How its points fade", choices=Decay.choices, widget=forms.RadioSelect)
     linear_days = forms.IntegerField(
         label="Nothing is left after",
@@ -131,6 +140,8 @@ class TagForm(RuleForm):
             f"Days; from then on it counts as expiring soon. Blank: {settings.EXPIRY_NOTICE_DAYS:,}, as everywhere."
         )
         self.fields["group"].empty_label = "No group"  # type: ignore[attr-defined]
+        if not rule.pk:
+            del self.fields["is_retroactive"]  # there is no assignment yet
         self._step_problems: dict[int, str] = {}
 
     def _typed(self, part: str, number: int) -> str:
@@ -185,6 +196,13 @@ class TagForm(RuleForm):
         self.instance.decay_steps = steps
         self.instance.needs_review = False  # whoever publishes it has looked at it
         return cleaned
+
+    def expirations(self) -> list[ExpirationChange]:
+        """What is typed (the form is bound) about the days of a tag that exists; nothing where they are not sound."""
+        if not self.instance.pk or "expiration_days" in self.errors:
+            return []
+        days, is_retroactive = self.cleaned_data["expiration_days"], self.cleaned_data.get("is_retroactive", False)
+        return [ExpirationChange(self.instance.pk, days, is_retroactive)]
 
     def curve(self) -> Curve | None:
         """The picture of what is typed; None where that is not sound yet."""

@@ -313,6 +313,6 @@ class LeadTag(models.Model):
         return is_ahead and not self.tag.is_archived and self.removed_at is None
 
 
-def expiration_of(*, assigned_at: dt.datetime, expiration_days: int | None) -> dt.datetime | None:
+def calculate_tag_expiration(*, assigned_at: dt.datetime, expiration_days: int | None) -> dt.datetime | None:
     """When an assignment ends: `assigned_at + expiration_days x 24 h`; None is never."""
     return None if expiration_days is None else assigned_at + dt.timedelta(days=expiration_days)

@@ -14,9 +14,10 @@ from accounts.models import User
 from jobs.operations import start_job
 from leads import registry
 from leads.models import Lead
-from tags.models import LeadTag, RuleChange, Tag, TagAlias, TagGroup, expiration_of, fold_name
+from tags.models import LeadTag, RuleChange, Tag, TagAlias, TagGroup, calculate_tag_expiration, fold_name
 from tags.queries import APPLY_RULE_CHANGE as APPLY_RULE_CHANGE
 from tags.queries import FIELDS, Difference, changed_since, differences, history_as_of, version_of
+from tags.sql import hold_expiration_days, with_other_clocks
 
 
 class RuleStale(Exception):
@@ -25,6 +26,23 @@ class RuleStale(Exception):
     def __init__(self, differences: list[Difference]) -> None:
         super().__init__("somebody published this meanwhile")
         self.differences = differences
+
+
+class StillApplying(RuleStale):
+    """A retroactive change of a tag's days is not applied yet, so that other days for later assignments must wait.
+
+    The walk over the assignments reads today's days: they may change meanwhile only for all assignments alike.
+    """
+
+    def __init__(self, tag: Tag, change: RuleChange) -> None:
+        super().__init__([])
+        self.tag, self.change = tag, change
+
+    def __str__(self) -> str:
+        return (
+            f"Version {self.change.pk} of {self.tag.name} is still being applied to its assignments. "
+            "Publish other days once that is done, or publish them with retroactive effect."
+        )
 
 
 class NothingToPublish(Exception):
@@ -43,8 +61,12 @@ def publish_rule_change(
 
     Leads are not marked: a job walks those that carry the tags; the sweep resumes it if it is lost. `retroactive`:
     ids of tags among these whose assignments get their expiration anew, each from its own start.
+
+    Raises StillApplying when a tag would get other days for later assignments while a retroactive change of it is
+    being applied.
     """
     with transaction.atomic():
+        refuse_while_applying(tags=[rule for rule in save if isinstance(rule, Tag) and rule.pk not in retroactive])
         change = RuleChange.objects.create(at=at, by=by, reason=reason[:200])
         tag_ids: set[int] = set()
         for rule in save:
@@ -66,6 +88,18 @@ def publish_rule_change(
     return change
 
 
+def refuse_while_applying(*, tags: Iterable[Tag]) -> None:
+    """Raise StillApplying when one of these tags has other days than today, and a retroactive change is unapplied."""
+    wanted = {tag.pk: tag for tag in tags if tag.pk}
+    days = dict(Tag.objects.filter(pk__in=wanted).values_list("pk", "expiration_days"))
+    moving = [pk for pk, today in days.items() if wanted[pk].expiration_days != today]
+    if not moving:
+        return
+    unapplied = RuleChange.objects.filter(applied_at=None, retroactive_tag_ids__overlap=moving)
+    for change in unapplied.order_by("-pk")[:1]:
+        raise StillApplying(wanted[min(set(moving) & set(change.retroactive_tag_ids))], change)
+
+
 def _keep_former_name(tag: Tag) -> None:
     """Lists that still use the name that a tag is about to lose find it; a name that it takes back is free again."""
     former = Tag.objects.filter(pk=tag.pk).exclude(name_key=tag.name_key).values_list("name_key", flat=True).first()
@@ -75,23 +109,35 @@ def _keep_former_name(tag: Tag) -> None:
 
 
 def publish_edited_rule(
-    *, rule: Tag | TagGroup, version: int, by: User | None, at: dt.datetime, reason: str = ""
+    *,
+    rule: Tag | TagGroup,
+    version: int,
+    by: User | None,
+    at: dt.datetime,
+    reason: str = "",
+    is_retroactive: bool = False,
 ) -> RuleChange:
     """Publish a rule that a person edited from `version` of it (see `version_of`); a new rule has version 0.
 
+    With `is_retroactive` all assignments of the tag get their expiration anew, also where only they differ from it.
     Raises RuleStale when somebody published the rule since, NothingToPublish when nothing differs, ValidationError
-    when its name was taken at the same moment.
+    when its name was taken at the same moment, StillApplying as `publish_rule_change` does.
     """
+    retroactive: list[int] = []
     with transaction.atomic():
         if rule.pk:
             today = type(rule).objects.select_for_update(no_key=True).get(pk=rule.pk)
             if version_of(rule) != version:
                 raise RuleStale(changed_since(today, version))
-            if not differences(today, rule, type(rule)):
+            others: set[int] = set()
+            if is_retroactive and isinstance(rule, Tag):
+                retroactive = [rule.pk]
+                others = with_other_clocks(tags=[(rule.pk, rule.expiration_days)])
+            if not differences(today, rule, type(rule)) and not others:
                 raise NothingToPublish
         try:
             with transaction.atomic():
-                return publish_rule_change(save=[rule], by=by, at=at, reason=reason)
+                return publish_rule_change(save=[rule], by=by, at=at, reason=reason, retroactive=retroactive)
         except IntegrityError as error:
             raise ValidationError(
                 "Somebody gave this name to another one just now; choose a different name."
@@ -180,7 +226,8 @@ def assign_tag(*, lead_id: int, tag: Tag, at: dt.datetime) -> LeadTag:
     """Put a tag on a lead by hand: after expiry or removal a new clock, else the tag's policy decides."""
     with transaction.atomic():
         Lead.objects.select_for_update().get(pk=lead_id)
-        expiration_at = expiration_of(assigned_at=at, expiration_days=tag.expiration_days)
+        days = hold_expiration_days(tag_id=tag.pk)
+        expiration_at = calculate_tag_expiration(assigned_at=at, expiration_days=days)
         lead_tag, is_new = LeadTag.objects.get_or_create(
             lead_id=lead_id, tag=tag, defaults={"assigned_at": at, "expiration_at": expiration_at}
         )

@@ -6,9 +6,11 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, QueryDict
 from django.urls import reverse
 
+from tags.expiration_forms import ExpirationsForm
+from tags.expirations import ExpirationChange, tags_of
 from tags.forms import GroupForm, RuleForm, TagForm, ThresholdForm
 from tags.models import RuleChange, Tag, TagGroup
-from tags.operations import rules_as_of
+from tags.operations import StillApplying, refuse_while_applying, rules_as_of
 from tags.queries import Edit, differences, url_of
 
 FORMS: dict[str, tuple[type[Tag] | type[TagGroup], type[TagForm] | type[GroupForm]]] = {
@@ -16,6 +18,7 @@ FORMS: dict[str, tuple[type[Tag] | type[TagGroup], type[TagForm] | type[GroupFor
     "group": (TagGroup, GroupForm),
 }
 ROLLBACK = "rollback"
+EXPIRATIONS = "expirations"
 # What only steers pages; publishing does not post it again.
 STEERING = ("preview", "previewed", "rule", "id", "csrfmiddlewaretoken", "reason")
 
@@ -30,6 +33,7 @@ class Proposal:
 
     rules: list[Tag | TagGroup]
     edits: list[Edit]
+    expirations: list[ExpirationChange]
     threshold: int
     rights: list[str]
     reason: str
@@ -81,7 +85,7 @@ def edits_of(rules: list[Tag | TagGroup]) -> list[Edit]:
 
 
 def read_proposal(data: QueryDict) -> Proposal:
-    """The proposal of an address: `rule` is tag, group or rollback, `id` the rule's or the change's.
+    """The proposal of an address: `rule` is tag, group, rollback or expirations, `id` the rule's or the change's.
 
     Raises Http404 where there is no such rule, ProposalRefused where the values cannot be taken.
     """
@@ -91,6 +95,8 @@ def read_proposal(data: QueryDict) -> Proposal:
     pk = int(wanted) if wanted else None
     if kind == ROLLBACK:
         return _read_rollback(data, pk)
+    if kind == EXPIRATIONS:
+        return _read_expirations(data)
     if kind not in FORMS:
         raise Http404
     model, form_class = FORMS[kind]
@@ -100,10 +106,14 @@ def read_proposal(data: QueryDict) -> Proposal:
     form: RuleForm = form_class(data, rule=rule)  # type: ignore[arg-type]
     if not form.is_valid():
         raise ProposalRefused(" ".join(str(text) for texts in form.errors.values() for text in texts))
+    expirations = form.expirations() if isinstance(form, TagForm) else []
+    if not any(change.is_retroactive for change in expirations):
+        _refuse_while_applying([form.instance])
     values = kept_values(data)
     return Proposal(
         rules=[form.instance],
         edits=edits_of([form.instance]),
+        expirations=expirations,
         threshold=form.cleaned_data["threshold"],
         rights=[rights_for(rule)],
         reason=form.cleaned_data["reason"],
@@ -126,10 +136,12 @@ def _read_rollback(data: QueryDict, pk: int | None) -> Proposal:
             rule.clean()
         except ValidationError as error:
             raise ProposalRefused(f"{rule}: {' '.join(error.messages)}") from error
+    _refuse_while_applying(rules)
     page = reverse("tags:change", args=[change.pk])
     return Proposal(
         rules=rules,
         edits=edits_of(rules),
+        expirations=[],
         threshold=form.cleaned_data["threshold"],
         rights=["tags.change_tag", "tags.change_taggroup"],
         reason=data.get("reason", "") or f"roll back to version {change.pk}",
@@ -137,6 +149,39 @@ def _read_rollback(data: QueryDict, pk: int | None) -> Proposal:
         publish_url=page,
         back_url=f"{page}?{encode(kept_values(data))}",
     )
+
+
+def _read_expirations(data: QueryDict) -> Proposal:
+    form = ExpirationsForm(data)
+    if not form.is_valid():
+        wrong = [f"{row.tag.name}: {row.problem}" for row in form.chosen if row.problem]
+        wrong += [str(text) for texts in form.head.errors.values() for text in texts]
+        raise ProposalRefused(" ".join([*form.problems, *wrong]))
+    changes = form.changes()
+    tags = tags_of(changes)
+    for change in changes:
+        tags[change.tag_id].expiration_days = change.days
+    _refuse_while_applying([tags[change.tag_id] for change in changes if not change.is_retroactive])
+    rules: list[Tag | TagGroup] = [tags[change.tag_id] for change in changes]
+    page = reverse("tags:expirations")
+    return Proposal(
+        rules=rules,
+        edits=edits_of(rules),
+        expirations=changes,
+        threshold=form.head.cleaned_data["threshold"],
+        rights=["tags.change_tag"],
+        reason=form.head.cleaned_data["reason"],
+        values=form.values(),
+        publish_url=page,
+        back_url=f"{page}?{encode(form.values())}",
+    )
+
+
+def _refuse_while_applying(rules: list[Tag | TagGroup]) -> None:
+    try:
+        refuse_while_applying(tags=[rule for rule in rules if isinstance(rule, Tag)])
+    except StillApplying as refusal:
+        raise ProposalRefused(str(refusal)) from refusal
 
 
 def encode(values: list[tuple[str, str]]) -> str:

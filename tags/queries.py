@@ -82,6 +82,12 @@ def version_of(rule: type_Rule) -> int:
     return found or 0
 
 
+def versions_of(tags: Iterable[Tag]) -> dict[int, int]:
+    """`version_of` for many tags in one query; tags without a history row are left out."""
+    rows = history_of(Tag).filter(id__in=[tag.pk for tag in tags]).order_by()
+    return dict(rows.values_list("id").annotate(last=Max("history_id")))
+
+
 def differences(
     old: Any, new: Any, model: type[type_Rule], groups: Mapping[int, str] | None = None
 ) -> list[Difference]:
@@ -184,6 +190,12 @@ def unapplied_changes(rule: type_Rule) -> list[Version]:
     found = list(changes)
     jobs = jobs_of(found)
     return [Version(change=change, job=jobs.get(change.pk)) for change in found]
+
+
+def unapplied_expirations() -> QuerySet[RuleChange]:
+    """Published changes of many tags, or with retroactive effect, that leads still wait for."""
+    changes = RuleChange.objects.filter(applied_at__isnull=True)
+    return (changes.filter(tag_ids__len__gt=1) | changes.exclude(retroactive_tag_ids=[])).order_by("pk")
 
 
 def count_assignments(tags: Sequence[Tag] | None = None) -> dict[int, int]:

@@ -1,5 +1,6 @@
 """Pages of the rules: tags, groups, and the changes that were published."""
 
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
@@ -13,11 +14,13 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.pages import HtmxHttpRequest, needs, person_of, show, wants_part
 from jobs.views import STOP_POLLING
 from tags.decay import in_words
+from tags.expirations import preview_expirations
 from tags.forms import GroupForm, ReasonForm, TagForm, ThresholdForm
 from tags.models import RuleChange, Tag, TagGroup
 from tags.operations import (
     NothingToPublish,
     RuleStale,
+    StillApplying,
     latest_change_id,
     publish_edited_rule,
     roll_back,
@@ -158,7 +161,11 @@ def _publish(request: HtmxHttpRequest, rule: Tag | TagGroup) -> HttpResponse:
             by=person_of(request),
             at=timezone.now(),
             reason=form.cleaned_data["reason"],
+            is_retroactive=form.cleaned_data.get("is_retroactive", False),
         )
+    except StillApplying as refusal:
+        form.add_error(None, str(refusal))
+        return _show_rule(request, rule, form, may_edit=True, status=409)
     except RuleStale as refusal:
         return _show_rule(request, rule, form, may_edit=True, stale=refusal.differences, status=409)
     except NothingToPublish:
@@ -188,6 +195,25 @@ def curve(request: HtmxHttpRequest) -> HttpResponse:
     drawn = form.curve()
     context = {"curve": drawn, "form": form, "is_outdated": "previewed" in request.GET}
     return show(request, "tags/_curve.html", context)
+
+
+@require_safe
+@needs("tags.view_tag", "tags.change_tag")
+def expiration_effect(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """How many assignments would end elsewhere by the days that are being typed, and which way they would pass."""
+    tag = get_object_or_404(Tag, pk=pk)
+    if not wants_part(request):
+        return redirect(f"{url_of(tag)}?{request.GET.urlencode()}")
+    form = TagForm(request.GET, rule=tag)
+    changes = form.expirations()
+    effects = preview_expirations(changes=[replace(one, is_retroactive=True) for one in changes], at=timezone.now())
+    values = [*kept_values(request.GET), ("rule", "tag"), ("id", str(tag.pk))]
+    context = {
+        "effect": effects[0] if effects else None,
+        "is_retroactive": any(change.is_retroactive for change in changes),
+        "proposal": encode(values),
+    }
+    return show(request, "tags/_expiration_effect.html", context)
 
 
 @require_safe
@@ -275,6 +301,8 @@ def _roll_back(request: HtmxHttpRequest, change: RuleChange) -> HttpResponse:
             at=timezone.now(),
             reason=form.cleaned_data["reason"],
         )
+    except StillApplying as refusal:
+        return _show_change(request, change, may_roll_back=True, problem=str(refusal), status=409)
     except RuleStale:
         problem = (
             "Somebody published another change meanwhile, so nothing was rolled back. "

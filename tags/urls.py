@@ -1,6 +1,6 @@
 from django.urls import path
 
-from tags import rule_views, views
+from tags import expiration_views, rule_views, views
 
 app_name = "tags"
 urlpatterns = [
@@ -11,6 +11,9 @@ urlpatterns = [
     path("groups/<int:pk>/", rule_views.group_detail, name="group"),
     path("changes/", rule_views.change_list, name="changes"),
     path("changes/<int:pk>/", rule_views.change_detail, name="change"),
+    path("<int:pk>/expiration-effect/", rule_views.expiration_effect, name="expiration-effect"),
+    path("expirations/", expiration_views.expirations, name="expirations"),
+    path("expirations/effect/", expiration_views.expirations_effect, name="expirations-effect"),
     path("curve/", rule_views.curve, name="curve"),
     path("expiring/hide/", views.hide_expiring, name="hide-expiring"),
     path("expiring/show/", views.show_expiring, name="show-expiring"),

@@ -12,7 +12,7 @@ from jobs.models import Job
 from jobs.operations import run_job
 from leads.models import Lead, LeadSearch
 from scoring.operations import drain_due
-from tags.models import LeadTag, Tag, expiration_of
+from tags.models import LeadTag, Tag, calculate_tag_expiration
 from tests.conftest import NOW
 
 _numbers = itertools.count(1)
@@ -49,7 +49,7 @@ def make_tag(**fields: Any) -> Tag:
 
 def assign(lead: Lead, tag: Tag, at: dt.datetime = NOW, **fields: Any) -> LeadTag:
     """A tag on a lead as SQL would put it there; the lead is due at `at`."""
-    values = {"expiration_at": expiration_of(assigned_at=at, expiration_days=tag.expiration_days)} | fields
+    values = {"expiration_at": calculate_tag_expiration(assigned_at=at, expiration_days=tag.expiration_days)} | fields
     lead_tag = LeadTag.objects.create(lead=lead, tag=tag, assigned_at=at, **values)
     Lead.objects.filter(pk=lead.pk).update(rescore_at=at)
     return lead_tag

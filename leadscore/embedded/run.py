@@ -157,6 +157,7 @@ def _programs(host: str, port: int) -> list[Program]:
             [
                 *(python, "-m", "gunicorn", "--chdir", str(PROJECT_DIR), "leadscore.wsgi:application"),
                 *("--bind", bind, "--workers", "2", "--threads", "4", "--worker-class", "gthread"),
+                *("--limit-request-line", "8190"),  # an address carries all that is ticked
                 *("--timeout", "120", "--graceful-timeout", "10", "--log-level", "warning"),
                 "--no-control-socket",  # two installations would meet at one path in the home directory
             ],

@@ -1,5 +1,6 @@
 """Any sequence of what can happen to leads and rules, held against the reference after every drain."""
 
+import contextlib
 import datetime as dt
 from typing import Any
 
@@ -15,8 +16,16 @@ from leads.models import Lead
 from scoring.models import ScoreChange
 from scoring.operations import drain_due, start_recalculation
 from scoring.queries import explain_score, verify_scores
-from tags.models import LeadTag, RuleChange, Tag, TagGroup, expiration_of
-from tags.operations import assign_tag, mark_due, publish_rule_change, remove_tag, start_rule_change_job
+from tags.expirations import ExpirationChange, publish_expirations
+from tags.models import LeadTag, RuleChange, Tag, TagGroup
+from tags.operations import (
+    NothingToPublish,
+    StillApplying,
+    assign_tag,
+    publish_rule_change,
+    remove_tag,
+    start_rule_change_job,
+)
 from tests.conftest import NOW
 from tests.factories import import_rows, make_tag
 from tests.scoring.reference import next_change_of, score_of
@@ -107,7 +116,8 @@ class Scores(RuleBasedStateMachine):
         tag = Tag.objects.get(pk=self.tags[number].pk)
         tag.base_score, tag.decay_steps, tag.expired_percent = base, decay, percent
         tag.expiration_days, tag.is_archived = lasts, archived
-        publish_rule_change(save=[tag], by=None, at=self.at)
+        with contextlib.suppress(StillApplying):
+            publish_rule_change(save=[tag], by=None, at=self.at)
 
     @rule(cap=st.none() | st.integers(0, 900), number=numbers, joins=st.booleans())
     def change_a_group(self, cap: int | None, number: int, joins: bool) -> None:
@@ -115,17 +125,11 @@ class Scores(RuleBasedStateMachine):
         group.cap, tag.group = cap, self.group if joins else None
         publish_rule_change(save=[group, tag], by=None, at=self.at)
 
-    @rule(number=numbers)
-    def expire_anew_from_each_start(self, number: int) -> None:
-        """What a retroactive change of days does to the assignments."""
-        tag = Tag.objects.get(pk=self.tags[number].pk)
-        touched = LeadTag.objects.filter(tag=tag)
-        for lead_tag in touched:
-            lead_tag.expiration_at = expiration_of(
-                assigned_at=lead_tag.assigned_at, expiration_days=tag.expiration_days
-            )
-            lead_tag.save()
-        mark_due(lead_ids={row.lead_id for row in touched}, at=self.at, cause=Lead.Cause.TAG_CHANGE)
+    @rule(number=numbers, lasts=days)
+    def expire_anew_from_each_start(self, number: int, lasts: int | None) -> None:
+        with contextlib.suppress(NothingToPublish):
+            change = ExpirationChange(self.tags[number].pk, lasts, True)
+            publish_expirations(changes=[change], by=None, at=self.at)
 
     @rule()
     def apply_rule_changes(self) -> None:
