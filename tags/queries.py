@@ -5,15 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
 from django.urls import reverse
 
 from jobs.models import Job
 from tags.decay import in_words
-from tags.models import LeadTag, RuleChange, Tag, TagGroup
+from tags.models import LeadTag, RuleChange, Tag, TagGroup, TagMerge
 
 type_Rule = Tag | TagGroup
-APPLY_RULE_CHANGE = "apply-rule-change"
+APPLY_RULE_CHANGE, MERGE_TAGS, UNDO_MERGE = "apply-rule-change", "merge-tags", "undo-merge-tags"
+APPLYING = (APPLY_RULE_CHANGE, MERGE_TAGS, UNDO_MERGE)  # kinds of jobs that apply a change; its number is their key
 
 # The fields of a rule that a change may touch, and what pages call them.
 FIELDS: dict[type, dict[str, str]] = {
@@ -29,6 +30,7 @@ FIELDS: dict[type, dict[str, str]] = {
         "group_id": "Group",
         "is_archived": "Archived",
         "needs_review": "Needs review",
+        "merged_into_id": "Merged into",
     },
     TagGroup: {"name": "Name", "cap": "Cap"},
 }
@@ -101,6 +103,8 @@ def _words(name: str, value: Any, groups: Mapping[int, str]) -> str:
         return in_words(value)
     if name == "group_id":
         return groups.get(value, f"group {value}") if value else "no group"
+    if name == "merged_into_id":  # rare: one query each
+        return Tag.objects.filter(pk=value).values_list("name", flat=True).first() or "no tag"
     if name == "reassertion":
         return Tag.Reassertion(value).label
     if name == "expiration_days":
@@ -163,10 +167,20 @@ def describe_changes(changes: Iterable[RuleChange], *, rule: type_Rule | None = 
     return [Version(change=change, edits=edits.get(change.pk, []), job=jobs.get(change.pk)) for change in changes]
 
 
+def job_applying(change: RuleChange) -> tuple[str, str]:
+    """Kind and title of the job that applies a change."""
+    merge = TagMerge.objects.filter(Q(change=change) | Q(undo_change=change)).select_related("merged", "into").first()
+    if merge is None:
+        return APPLY_RULE_CHANGE, "Apply a change of tag rules"
+    if merge.change_id == change.pk:
+        return MERGE_TAGS, f"Merge the tag {merge.merged} into {merge.into}"
+    return UNDO_MERGE, f"Undo the merge of {merge.merged} into {merge.into}"
+
+
 def jobs_of(changes: Iterable[RuleChange]) -> dict[int, Job]:
     """The latest job of each change that is not applied yet."""
     keys = [str(change.pk) for change in changes if change.applied_at is None]
-    jobs = Job.objects.filter(kind=APPLY_RULE_CHANGE, key__in=keys).order_by("pk") if keys else []
+    jobs = Job.objects.filter(kind__in=APPLYING, key__in=keys).order_by("pk") if keys else []
     return {int(job.key or 0): job for job in jobs}
 
 
