@@ -55,15 +55,21 @@ class Edit:
     url: str
     is_new: bool
     differences: list[Difference]
+    pk: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """A published change as pages show it; `job` is the one that applies it."""
+    """A published change as pages show it; `job` is the one that applies it, `merge` the one it made or undid."""
 
     change: RuleChange
     edits: list[Edit] = field(default_factory=list)
     job: Job | None = None
+    merge: TagMerge | None = None
+
+    @property
+    def is_undone_merge(self) -> bool:
+        return self.merge is not None and self.merge.undo_change_id == self.change.pk
 
 
 def url_of(rule: type_Rule) -> str:
@@ -148,23 +154,37 @@ def describe_changes(changes: Iterable[RuleChange], *, rule: type_Rule | None = 
         rows = history_of(model).filter(rule_change_id__in=ids)
         if rule is not None:
             rows = rows.filter(id=rule.pk)
-        before = history_of(model).filter(id=OuterRef("id"), history_id__lt=OuterRef("history_id"))
-        rows = list(rows.annotate(former=Subquery(before.order_by("-history_id").values("history_id")[:1])))
-        former = history_of(model).in_bulk([row.former for row in rows if row.former])
-        for row in sorted(rows, key=lambda row: row.name):
-            old = former.get(row.former)
-            edits.setdefault(row.rule_change_id, []).append(
-                Edit(
-                    kind="tag" if model is Tag else "group",
-                    name=row.name,
-                    color=getattr(row, "color", ""),
-                    url=url_of(model(pk=row.id)),
-                    is_new=old is None,
-                    differences=differences(old or model(), row, model, groups),
-                )
-            )
+        for row, edit in describe_rows(model, rows, groups):
+            if edit.differences:  # of a merge, the tag that stays
+                edits.setdefault(row.rule_change_id, []).append(edit)
     jobs = jobs_of(changes)
-    return [Version(change=change, edits=edits.get(change.pk, []), job=jobs.get(change.pk)) for change in changes]
+    found = TagMerge.objects.filter(Q(change__in=ids) | Q(undo_change__in=ids)).select_related("merged", "into")
+    merges = {pk: merge for merge in found for pk in (merge.change_id, merge.undo_change_id)}
+    return [
+        Version(change=change, edits=edits.get(change.pk, []), job=jobs.get(change.pk), merge=merges.get(change.pk))
+        for change in changes
+    ]
+
+
+def describe_rows(model: type[type_Rule], rows: Any, groups: Mapping[int, str]) -> list[tuple[Any, Edit]]:
+    """What each row of history changed against the row before it, by name of the rule."""
+    before = history_of(model).filter(id=OuterRef("id"), history_id__lt=OuterRef("history_id"))
+    rows = list(rows.annotate(former=Subquery(before.order_by("-history_id").values("history_id")[:1])))
+    former = history_of(model).in_bulk([row.former for row in rows if row.former])
+    described = []
+    for row in sorted(rows, key=lambda row: row.name):
+        old = former.get(row.former)
+        edit = Edit(
+            kind="tag" if model is Tag else "group",
+            name=row.name,
+            color=getattr(row, "color", ""),
+            url=url_of(model(pk=row.id)),
+            is_new=old is None,
+            differences=differences(old or model(), row, model, groups),
+            pk=row.id,
+        )
+        described.append((row, edit))
+    return described
 
 
 def job_applying(change: RuleChange) -> tuple[str, str]:
@@ -197,12 +217,47 @@ def unapplied_changes(rule: type_Rule) -> list[Version]:
     return [Version(change=change, job=jobs.get(change.pk)) for change in found]
 
 
-def count_assignments(tags: Sequence[Tag] | None = None) -> dict[int, int]:
-    """How many leads carry each tag now, not expired; one query. Index for some tags: leadtag_by_tag."""
-    live = LeadTag.objects.live()
+def last_merge_of(tag: Tag) -> TagMerge | None:
+    """The merge by which a tag went into another one, while that holds."""
+    if tag.merged_into_id is None:
+        return None
+    merges = TagMerge.objects.filter(merged=tag, into=tag.merged_into_id, undo_change=None)
+    return merges.select_related("into").order_by("-pk").first()
+
+
+def merged_since(change: RuleChange) -> list[TagMerge]:
+    """Merges that hold today and were published after a change: what rolling back to it leaves as it is."""
+    merges = TagMerge.objects.filter(undo_change=None, change__gt=change.pk)
+    return list(merges.select_related("merged", "into").order_by("pk"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """Assignments of a tag, each on a lead of its own: live ones and expired ones."""
+
+    active: int = 0
+    expired: int = 0
+
+    @property
+    def leads(self) -> int:
+        return self.active + self.expired
+
+
+def count_by_tag(tags: Sequence[Tag] | None = None) -> dict[int, Carried]:
+    """What leads carry of each tag, by the flag that scoring keeps; one query.
+
+    Over all tags it reads the assignments once, in parallel: 3,000,000 in a fraction of a second. An index that
+    counts would name `is_expired`, and so cost every expiry a write. Index for some tags: leadtag_by_tag.
+    """
+    kept = LeadTag.objects.kept()
     if tags is not None:
-        live = live.filter(tag__in=tags)
-    return dict(live.order_by().values_list("tag_id").annotate(leads=Count("pk")))
+        kept = kept.filter(tag__in=tags)
+    rows = (
+        kept.order_by()
+        .values("tag_id")
+        .annotate(active=Count("pk", filter=Q(is_expired=False)), expired=Count("pk", filter=Q(is_expired=True)))
+    )
+    return {row["tag_id"]: Carried(active=row["active"], expired=row["expired"]) for row in rows}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

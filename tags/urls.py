@@ -1,6 +1,7 @@
 from django.urls import path
 
-from tags import rule_views, views
+from tags import rule_views, trail_views, views
+from tags.merges import views as merge_views
 
 app_name = "tags"
 urlpatterns = [
@@ -9,8 +10,14 @@ urlpatterns = [
     path("<int:pk>/", rule_views.tag_detail, name="detail"),
     path("groups/new/", rule_views.group_new, name="new-group"),
     path("groups/<int:pk>/", rule_views.group_detail, name="group"),
-    path("changes/", rule_views.change_list, name="changes"),
+    path("<int:pk>/archive/", rule_views.archive, name="archive"),
+    path("<int:pk>/merge/", merge_views.merge, name="merge"),
+    path("merges/<int:pk>/", merge_views.merged, name="merged"),
+    path("merges/<int:pk>/undo/", merge_views.undo, name="undo-merge"),
+    path("changes/", trail_views.change_list, name="changes"),
+    path("changes/export/", trail_views.export_changes, name="export-changes"),
     path("changes/<int:pk>/", rule_views.change_detail, name="change"),
+    path("changes/<int:pk>/undo/", trail_views.undo, name="undo"),
     path("curve/", rule_views.curve, name="curve"),
     path("lead/<int:pk>/", views.lead_panel, name="lead-panel"),
     path("lead/<int:pk>/assign/", views.assign, name="assign"),
