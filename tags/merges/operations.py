@@ -25,11 +25,12 @@ class MergeDrifted(Exception):
 
 def refuse_merge(*, merged: Tag, into: Tag) -> None:
     """Raise MergeRefused where one tag cannot be merged into the other."""
-    if merged.pk == into.pk:
-        raise MergeRefused("A tag cannot be merged into itself; choose another one.")
     for tag in (merged, into):
         if tag.merged_into is not None:
             raise MergeRefused(f"{tag} was merged into {tag.merged_into} already.")
+    if merged.pk == into.pk:
+        raise MergeRefused("A tag cannot be merged into itself; choose another one.")
+    for tag in (merged, into):
         if unapplied_changes(tag):
             raise MergeRefused(f"A change of {tag} is still being applied; merge them when that is done.")
     if into.is_archived:

@@ -316,3 +316,91 @@ def test_a_lead_written_meanwhile_keeps_its_revision_counted(pair, at, committin
     merge(pair, at, committing)
     assert Lead.objects.get(pk=lead.pk).score_revision == before + 1
     assign_tag(lead_id=lead.pk, tag=Tag.objects.get(pk=pair[1].pk), at=at)
+
+
+# Pages ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_manager_chooses_sees_the_counts_merges_and_undoes(
+    manager_client, pair, at, django_capture_on_commit_callbacks
+):
+    merged, into = pair
+    both = make_scored_lead(tags=[merged, into], at=at, address="7 BOTH ST")
+    make_scored_lead(tags=[merged], at=at, address="8 ONE ST")
+    assert f'href="/tags/{merged.pk}/merge/"' in manager_client.get(f"/tags/{merged.pk}/").content.decode()
+    choose = manager_client.get(f"/tags/{merged.pk}/merge/").content.decode()
+    assert f'<option value="{into.pk}">Sheriff Sale</option>' in choose
+    assert f'<option value="{merged.pk}">' not in choose
+    part = manager_client.get(f"/tags/{merged.pk}/merge/", {"into": into.pk}, headers=HTMX).content.decode()
+    assert "<html" not in part
+    assert 'data-announce="2 leads carry Sherif Sale, 1 of them Sheriff Sale too"' in part
+    assert part.index("7 BOTH ST") < part.index("8 ONE ST")
+    values = {"into": into.pk, "expected": 2}
+    with django_capture_on_commit_callbacks(execute=True):
+        done = manager_client.post(f"/tags/{merged.pk}/merge/", values)
+    merge = TagMerge.objects.get()
+    assert done.url == f"/tags/merges/{merge.pk}/"
+    for page in (f"/tags/{merged.pk}/", f"/tags/{into.pk}/", done.url):
+        assert "<strong>being applied</strong>" in manager_client.get(page).content.decode()
+    assert manager_client.post(f"/tags/merges/{merge.pk}/undo/").status_code == 409
+    work()
+    state = manager_client.get(done.url, headers=HTMX)
+    assert state.status_code == 286
+    assert "Undo the merge?" in state.content.decode()
+    assert "Up to 2 leads" in state.content.decode()
+    page = manager_client.get(f"/tags/{merged.pk}/").content.decode()
+    assert "Merged into" in page
+    assert 'id="rule-form"' not in page
+    assert "merged into Sheriff Sale" in manager_client.get("/tags/").content.decode()
+    (entry,) = [
+        part
+        for part in manager_client.get("/tags/changes/", {"tag": into.pk}).content.decode().split("<li>")
+        if "1 assignment moved, 1 joined" in part
+    ]
+    assert f'href="/tags/merges/{merge.pk}/"' in entry
+    assert manager_client.get(f"/tags/changes/{merge.change_id}/undo/").url == done.url
+    with django_capture_on_commit_callbacks(execute=True):
+        assert manager_client.post(f"/tags/merges/{merge.pk}/undo/").url == done.url
+    work()
+    page = manager_client.get(done.url).content.decode()
+    assert "is a tag of its own again" in page
+    assert Lead.objects.get(pk=both.pk).score == 1000
+
+
+def test_rolling_back_leaves_merges_as_they_are_and_says_so(manager_client, pair, at, committing):
+    merged, into = pair
+    first = publish_rule_change(save=[make_tag(name="Other")], by=None, at=at)
+    RuleChange.objects.update(applied_at=at)
+    merge(pair, at, committing)
+    rule = Tag.objects.get(pk=into.pk)
+    rule.base_score = 999
+    publish_rule_change(save=[rule], by=None, at=at)
+    page = manager_client.get(f"/tags/changes/{first.pk}/").content.decode()
+    assert "Merges made since stay as they are" in page
+    assert "1 rule would change" in page
+    seen = RuleChange.objects.latest("pk").pk
+    assert manager_client.post(f"/tags/changes/{first.pk}/", {"seen": seen}).status_code == 302
+    assert Tag.objects.get(pk=into.pk).base_score == 300
+    assert Tag.objects.get(pk=merged.pk).merged_into == into
+
+
+def test_what_a_form_cannot_mean_is_said(manager_client, pair, at, committing):
+    merged, into = pair
+    address = f"/tags/{merged.pk}/merge/"
+    assert b"Choose the tag that stays." in manager_client.post(address, {}).content
+    assert b"not there any more" in manager_client.post(address, {"into": "999999"}).content
+    assert manager_client.get(address, {"into": "x"}).status_code == 422
+    itself = manager_client.get(address, {"into": merged.pk})
+    assert (itself.status_code, b"into itself" in itself.content) == (422, True)
+    make_scored_lead(tags=[merged], at=at)
+    drifted = manager_client.post(address, {"into": into.pk, "expected": 0})
+    assert drifted.status_code == 409
+    assert b"since you looked" in drifted.content
+    assert not TagMerge.objects.exists()
+    merge(pair, at, committing)
+    again = manager_client.get(address)
+    assert b"was merged into Sheriff Sale already" in again.content
+    assert manager_client.get(f"/tags/{merged.pk}/archive/").url == f"/tags/{merged.pk}/"
+    refused = manager_client.post(f"/tags/{merged.pk}/", {"name": "New", "color": "#123456", "base_score": 5})
+    assert refused.status_code == 422
+    assert Tag.objects.get(pk=merged.pk).name == "Sherif Sale"
