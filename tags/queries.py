@@ -246,8 +246,8 @@ class Carried:
 def count_by_tag(tags: Sequence[Tag] | None = None) -> dict[int, Carried]:
     """What leads carry of each tag, by the flag that scoring keeps; one query.
 
-    Over all tags it reads the assignments once, in parallel: 3,000,000 in a fraction of a second. An index that
-    counts would name `is_expired`, and so cost every expiry a write. Index for some tags: leadtag_by_tag.
+    Over all tags it reads every assignment once, in parallel (3,000,000 on two busy cores: 1.3 s). An index to count
+    from would name `is_expired`, and so cost every expiry a write. Index for some tags: leadtag_by_tag.
     """
     kept = LeadTag.objects.kept()
     if tags is not None:
