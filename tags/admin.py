@@ -74,7 +74,7 @@ def _count(row: Any, name: str) -> str:
 
 @admin.register(Tag)
 class TagAdmin(RuleAdmin):
-    list_display = ("chip", "base_score", "expiration_days", "group", "needs_review", "is_archived")
+    list_display = ("chip", "base_score", "expiration_days", "group", "needs_review", "is_archived", "merged_into")
     list_filter = ("needs_review", "is_archived", "group")
     search_fields = ("name",)
 
