@@ -169,10 +169,11 @@ def _sample(path: Path, layout: Layout) -> list[list[str]]:
 
 def _tags_for_file(tag_ids: Sequence[int], names: Sequence[str], unknown_tags: str, by: User | None) -> list[int]:
     """Ids of the tags chosen for the whole file; unknown ids are refused, unknown names as the person chose."""
-    known = set(Tag.objects.filter(pk__in=[i for i in tag_ids if 0 < i < 2**63]).values_list("pk", flat=True))
+    chosen = Tag.objects.filter(pk__in=[i for i in tag_ids if 0 < i < 2**63])
+    known = {pk: into or pk for pk, into in chosen.values_list("pk", "merged_into_id")}
     if missing := [str(tag_id) for tag_id in tag_ids if tag_id not in known]:
         raise ImportRefused(f"No tag has the id {', '.join(missing)}.")
-    ids = dict.fromkeys(tag_ids)
+    ids = dict.fromkeys(known[tag_id] for tag_id in tag_ids)
     found = find_tag_ids(names)
     for name in names:
         tag_id = found.get(fold_name(name))

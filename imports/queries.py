@@ -1,9 +1,6 @@
 """Reads: rejected rows as a file, and what each list said of a lead."""
 
-import csv
 import datetime as dt
-import io
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,10 +8,8 @@ from typing import Any
 
 from imports.models import ImportBatch, ImportRow
 from leads.models import Lead
+from leads.spreadsheet import csv_lines
 from tags.models import Tag
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-NUMBER = re.compile(r"[-+]?\d+(\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,28 +53,16 @@ class TagEvidence:
     assertions: list[Assertion]
 
 
-def safe_cell(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula; the reader takes the mark off again."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) and not NUMBER.fullmatch(text) else text
-
-
 def rejected_rows_csv(*, batch: ImportBatch) -> Iterator[str]:
     """The rejected rows as CSV text, a line at a time: line number, reason, then the cells as they were."""
-    columns = list(batch.layout.get("columns", []))
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
+    return csv_lines(_rejected_rows(batch))
 
-    def line_of(cells: list[Any]) -> str:
-        writer.writerow([safe_cell(str(cell)) for cell in cells])
-        text = buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-        return text
 
-    yield line_of(["line", "reason", *columns])
+def _rejected_rows(batch: ImportBatch) -> Iterator[list[Any]]:
+    yield ["line", "reason", *batch.layout.get("columns", [])]
     rejected = ImportRow.objects.filter(batch=batch, outcome=ImportRow.Outcome.REJECTED).order_by("line")
     for line, reason, extra in rejected.values_list("line", "reason", "extra").iterator(chunk_size=2000):
-        yield line_of([line, reason, *(extra or {}).get("cells", [])])
+        yield [line, reason, *(extra or {}).get("cells", [])]
 
 
 MOST_ROWS = 200

@@ -15,6 +15,7 @@ from jobs.runs import JobRun
 from jobs.slots import Slot
 from scoring.operations import BATCH, RECALCULATE, do_timed_ranges, report_run
 from scoring.sql import history, passes, watch
+from tags.merges.operations import forget_former_clocks
 
 logger = logging.getLogger(__name__)
 NIGHTLY = "nightly-scores"
@@ -72,6 +73,7 @@ def run_nightly(run: JobRun) -> dict[str, Any]:
                 "partitions_made": history.make_partitions(at=run.as_of),
                 "partitions_dropped": history.drop_partitions(at=run.as_of, months=settings.HISTORY_MONTHS),
             }
+            forget_former_clocks(at=run.as_of)
             run.stage = "Checking scores"
     checked = check_scores(run)
     result = {**run.cursor["drained"], **checked, **run.cursor["partitions"], "strays": history.count_strays()}

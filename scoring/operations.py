@@ -21,8 +21,10 @@ from jobs.sql import try_lock
 from scoring.sql import passes
 from scoring.sql.clocks import rewrite_clocks, touch_leads
 from scoring.sql.passes import Scored
+from tags.merges.operations import resume_merges
 from tags.models import RuleChange
-from tags.operations import APPLY_RULE_CHANGE, start_rule_change_job
+from tags.operations import start_rule_change_job
+from tags.queries import APPLY_RULE_CHANGE, APPLYING
 from tags.sql import wait_for_writers
 
 logger = logging.getLogger(__name__)
@@ -85,8 +87,9 @@ def sweep(*, at: dt.datetime, seconds: float = 240.0) -> Scored:
         if not is_ours:
             return Scored()
         for change in RuleChange.objects.filter(applied_at__isnull=True):
-            if not Job.objects.live().filter(kind=APPLY_RULE_CHANGE, key=str(change.pk)).exists():
+            if not Job.objects.live().filter(kind__in=APPLYING, key=str(change.pk)).exists():
                 start_rule_change_job(change=change)
+        resume_merges()
         scored = drain_due(at=at, until=time.monotonic() + seconds)
     if scored.leads:
         logger.info("sweep: %s leads due, %s scores changed", scored.leads, scored.changed)

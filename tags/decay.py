@@ -178,3 +178,30 @@ def _ticks(upto: int) -> list[int]:
             if width * 5 >= upto:
                 return list(range(width, upto + 1, width))
         factor *= 10
+
+
+SPARK_WIDTH, SPARK_HEIGHT = 84, 22
+
+
+def draw_sparkline(*, steps: type_Steps, expiration_days: int | None, expired_percent: int) -> Curve:
+    """The curve small enough for a row of a table, without words; what it says stands beside it."""
+    parts = stretches(base=100, steps=steps, expiration_days=expiration_days, expired_percent=expired_percent)
+    last = parts[-1].first
+    shown = last + max(1, round(last * 0.2)) if last else 1
+
+    def x(days: int) -> str:
+        return f"{1 + (SPARK_WIDTH - 2) * days / shown:.1f}"
+
+    corners = [
+        f"{x(part.first)} {1 + (SPARK_HEIGHT - 2) * (100 - part.percent) / 100:.1f} H{x(part.end or shown)}"
+        for part in parts
+    ]
+    line = "M" + " L".join(corners)
+    return Curve(
+        line=line,
+        area=f"{line} V{SPARK_HEIGHT - 1} H1 Z",
+        days=[],
+        percents=[],
+        expires=x(expiration_days) if expiration_days else "",
+        stretches=parts,
+    )

@@ -16,7 +16,7 @@ from tags.expirations import preview_expirations, publish_expirations
 from tags.forms import RETROACTIVE
 from tags.operations import NothingToPublish, RuleStale, StillApplying
 from tags.proposals import EXPIRATIONS, encode
-from tags.queries import count_assignments, describe_changes, unapplied_expirations
+from tags.queries import Carried, count_by_tag, describe_changes, unapplied_expirations
 
 TEMPLATE = "tags/expirations.html"
 
@@ -63,10 +63,10 @@ def _fill(request: HtmxHttpRequest, form: ExpirationsForm) -> HttpResponse:
 def _show(
     request: HtmxHttpRequest, form: ExpirationsForm, *, preview: str = "", problem: str = "", status: int = 200
 ) -> HttpResponse:
-    leads = count_assignments()
+    carried = count_by_tag()
     context = {
         "form": form,
-        "rows": [(row, leads.get(row.tag.pk, 0)) for row in form.rows],
+        "rows": [(row, carried.get(row.tag.pk, Carried()).active) for row in form.rows],
         "problems": [*form.problems, *([problem] if problem else [])],
         "stale": form.stale,
         "preview": preview,

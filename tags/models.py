@@ -161,6 +161,15 @@ class Tag(models.Model):
     group = models.ForeignKey(TagGroup, null=True, blank=True, on_delete=models.PROTECT, related_name="tags")
     is_archived = models.BooleanField(default=False, help_text="Counts no more; its assignments are kept.")
     needs_review = models.BooleanField(default=False, help_text="Made by an import; give it points.")
+    merged_into = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="merged_tags",
+        help_text="The tag that took over its leads and its name; lists that use the name find that one.",
+    )
     history = HistoricalRecords(bases=[HistoryOfRules])
 
     objects = TagQuerySet.as_manager()
@@ -187,6 +196,9 @@ class Tag(models.Model):
                 condition=Q(notice_days__isnull=True) | (Q(notice_days__gte=1) & Q(notice_days__lte=MAX_DAYS)),
                 name="tag_notice_days_in_range",
             ),
+            models.CheckConstraint(
+                condition=Q(merged_into__isnull=True) | Q(is_archived=True), name="tag_merged_is_archived"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -202,6 +214,11 @@ class Tag(models.Model):
         self.name_key = fold_name(self.name)
         if not self.name_key:
             raise ValidationError({"name": "A tag's name needs a letter or a digit."})
+        if self.pk and self.merged_into is not None and Tag.objects.filter(pk=self.pk, merged_into=self.merged_into):
+            raise ValidationError(
+                f"This tag was merged into {self.merged_into}, so its rule counts no more: "
+                "undo the merge first, or change that tag."
+            )
         if TagAlias.objects.filter(name_key=self.name_key).exclude(tag_id=self.pk).exists():
             raise ValidationError({"name": "This is a former name of another tag; choose a different one."})
         if Tag.objects.filter(name_key=self.name_key).exclude(pk=self.pk).exists():  # forms leave name_key out
@@ -235,7 +252,7 @@ class TagAlias(models.Model):
         self.name_key = fold_name(self.name_key)
         if not self.name_key:
             raise ValidationError({"name_key": "A former name needs a letter or a digit."})
-        if Tag.objects.filter(name_key=self.name_key).exists():
+        if Tag.objects.filter(name_key=self.name_key, merged_into=None).exists():
             raise ValidationError({"name_key": "A tag has this name today; only former names are kept here."})
 
 
@@ -311,6 +328,51 @@ class LeadTag(models.Model):
         """Whether it is within its tag's notice; see `LeadTagQuerySet.expiring`."""
         is_ahead = self.expiration_at is not None and at < self.expiration_at <= at + self.tag.notice
         return is_ahead and not self.tag.is_archived and self.removed_at is None
+
+
+class TagMerge(models.Model):
+    """One tag merged into another, and what undoing it needs besides the assignments."""
+
+    change = models.OneToOneField(RuleChange, on_delete=models.PROTECT, related_name="merge")
+    merged = models.ForeignKey(Tag, on_delete=models.PROTECT, related_name="merges_away")
+    into = models.ForeignKey(Tag, on_delete=models.PROTECT, related_name="merges")
+    was_archived = models.BooleanField()
+    alias_keys = ArrayField(models.CharField(max_length=160), help_text="Former names that went over with it.")
+    moved = models.PositiveBigIntegerField(null=True, help_text="Assignments of leads that had the first tag only.")
+    joined = models.PositiveBigIntegerField(null=True, help_text="Assignments of leads that had both tags.")
+    undo_change = models.OneToOneField(RuleChange, null=True, on_delete=models.PROTECT, related_name="undone_merge")
+    restored = models.PositiveBigIntegerField(null=True, help_text="Assignments that undoing gave back.")
+    left = models.PositiveBigIntegerField(null=True, help_text="Assignments changed since, which undoing left alone.")
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.CheckConstraint(condition=~Q(merged=F("into")), name="tagmerge_of_two_tags")]
+
+    def __str__(self) -> str:
+        return f"{self.merged} into {self.into}"
+
+
+class MergedAssignment(models.Model):
+    """What a merge found on one lead, and the clock that it left there: kept for 30 days, for undoing it."""
+
+    merge = models.ForeignKey(TagMerge, on_delete=models.CASCADE, related_name="assignments", db_index=False)
+    lead_id = models.BigIntegerField()
+    assigned_at = models.DateTimeField()
+    expiration_at = models.DateTimeField(null=True)
+    removed_at = models.DateTimeField(null=True)
+    own_assigned_at = models.DateTimeField(null=True, help_text="Of the surviving tag; null: the lead had none.")
+    own_expiration_at = models.DateTimeField(null=True)
+    own_removed_at = models.DateTimeField(null=True)
+    left_assigned_at = models.DateTimeField()
+    left_expiration_at = models.DateTimeField(null=True)
+    left_removed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["merge", "lead_id"], name="mergedassignment_unique")]
+
+    def __str__(self) -> str:
+        return f"lead {self.lead_id} in merge {self.merge_id}"
 
 
 def calculate_tag_expiration(*, assigned_at: dt.datetime, expiration_days: int | None) -> dt.datetime | None:

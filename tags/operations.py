@@ -6,17 +6,18 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Coalesce, Least
 from django.db.models.signals import ModelSignal
 
 from accounts.models import User
+from jobs.models import Job
 from jobs.operations import start_job
 from leads import registry
 from leads.models import Lead
 from tags.models import LeadTag, RuleChange, Tag, TagAlias, TagGroup, calculate_tag_expiration, fold_name
 from tags.queries import APPLY_RULE_CHANGE as APPLY_RULE_CHANGE
-from tags.queries import FIELDS, Difference, changed_since, differences, history_as_of, version_of
+from tags.queries import FIELDS, Difference, changed_since, differences, history_as_of, job_applying, version_of
 from tags.sql import hold_expiration_days, with_other_clocks
 
 
@@ -147,13 +148,16 @@ def publish_edited_rule(
 def rules_as_of(change: RuleChange) -> list[Tag | TagGroup]:
     """The rules, unsaved, with their values as of a change, where those differ from today's; groups come first.
 
-    Rules that were made after it are left alone.
+    Rules that were made after it are left alone, and so are tags that were merged then or are merged now: their leads
+    have moved, which values cannot bring back.
     """
     then = history_as_of(change)
     found: list[Tag | TagGroup] = []
     for model, rows in ((TagGroup, then.groups), (Tag, then.tags)):
         for rule in model.objects.in_bulk(rows).values():
             row, is_other = rows[rule.pk], False
+            if getattr(row, "merged_into_id", None) or getattr(rule, "merged_into_id", None):
+                continue
             for name in FIELDS[model]:
                 is_other = is_other or getattr(rule, name) != getattr(row, name)
                 setattr(rule, name, getattr(row, name))
@@ -187,17 +191,18 @@ def latest_change_id() -> int:
     return RuleChange.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
-def start_rule_change_job(*, change: RuleChange) -> None:
-    """Queue the walk that applies a published change.
+def start_rule_change_job(*, change: RuleChange) -> Job:
+    """Queue the walk that applies a published change, a merge's own where it is one.
 
     Its moment is read here, after the commit: a lead scored later than it was scored by the new rules.
     """
     from django.utils import timezone
 
-    start_job(
-        kind=APPLY_RULE_CHANGE,
+    kind, title = job_applying(change)
+    return start_job(
+        kind=kind,
         key=str(change.pk),
-        title="Apply a change of tag rules",
+        title=title,
         at=timezone.now(),
         params={"rule_change_id": change.pk},
         by=change.by,
@@ -254,10 +259,13 @@ def remove_tag(*, lead_id: int, tag: Tag, at: dt.datetime) -> bool:
 
 
 def find_tag_ids(names: Iterable[str]) -> dict[str, int]:
-    """Tag id of each name that is known, by folded name; former names count."""
+    """Tag id of each name that is known, by folded name; former names and those of merged tags count."""
     keys = {fold_name(name) for name in names}
-    found = dict(TagAlias.objects.filter(name_key__in=keys).values_list("name_key", "tag_id"))
-    return found | dict(Tag.objects.filter(name_key__in=keys).values_list("name_key", "pk"))
+    named = Tag.objects.filter(name_key__in=keys).values_list("name_key", "pk", "merged_into_id")
+    aliases = dict(TagAlias.objects.filter(name_key__in=keys).values_list("name_key", "tag_id"))
+    # The alias of a merged tag's name follows later merges; without it the tag that it was merged into will do.
+    merged = {key: into for key, _, into in named if into is not None}
+    return merged | aliases | {key: pk for key, pk, into in named if into is None}
 
 
 def discard_unused_tags(*, tag_ids: Sequence[int]) -> None:
@@ -271,8 +279,8 @@ def create_unreviewed_tag(*, name: str, by: User | None) -> Tag:
     tag._history_user = by  # type: ignore[attr-defined]
     tag._change_reason = "made by an import"  # type: ignore[attr-defined]
     with transaction.atomic():
-        existing = Tag.objects.filter(Q(name_key=fold_name(name)) | Q(aliases__name_key=fold_name(name))).first()
+        existing = find_tag_ids([name]).get(fold_name(name))
         if existing:
-            return existing
+            return Tag.objects.get(pk=existing)
         tag.save()
     return tag

@@ -6,19 +6,20 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, QueryDict
 from django.urls import reverse
 
+from tags.decay import Decay
 from tags.expiration_forms import ExpirationsForm
 from tags.expirations import ExpirationChange, tags_of
 from tags.forms import GroupForm, RuleForm, TagForm, ThresholdForm
 from tags.models import RuleChange, Tag, TagGroup
 from tags.operations import StillApplying, refuse_while_applying, rules_as_of
-from tags.queries import Edit, differences, url_of
+from tags.queries import Edit, differences, url_of, version_of
+from tags.undo import UndoRefused, rules_before
 
 FORMS: dict[str, tuple[type[Tag] | type[TagGroup], type[TagForm] | type[GroupForm]]] = {
     "tag": (Tag, TagForm),
     "group": (TagGroup, GroupForm),
 }
-ROLLBACK = "rollback"
-EXPIRATIONS = "expirations"
+ROLLBACK, UNDO, EXPIRATIONS = "rollback", "undo", "expirations"
 # What only steers pages; publishing does not post it again.
 STEERING = ("preview", "previewed", "rule", "id", "csrfmiddlewaretoken", "reason")
 
@@ -85,7 +86,7 @@ def edits_of(rules: list[Tag | TagGroup]) -> list[Edit]:
 
 
 def read_proposal(data: QueryDict) -> Proposal:
-    """The proposal of an address: `rule` is tag, group, rollback or expirations, `id` the rule's or the change's.
+    """The proposal of an address: `rule` is tag, group, rollback, undo or expirations, `id` the rule's or the change's.
 
     Raises Http404 where there is no such rule, ProposalRefused where the values cannot be taken.
     """
@@ -93,8 +94,8 @@ def read_proposal(data: QueryDict) -> Proposal:
     if wanted and not (wanted.isascii() and wanted.isdigit() and len(wanted) < 18):
         raise Http404
     pk = int(wanted) if wanted else None
-    if kind == ROLLBACK:
-        return _read_rollback(data, pk)
+    if kind in (ROLLBACK, UNDO):
+        return _read_return(data, kind, pk)
     if kind == EXPIRATIONS:
         return _read_expirations(data)
     if kind not in FORMS:
@@ -123,28 +124,33 @@ def read_proposal(data: QueryDict) -> Proposal:
     )
 
 
-def _read_rollback(data: QueryDict, pk: int | None) -> Proposal:
+def _read_return(data: QueryDict, kind: str, pk: int | None) -> Proposal:
+    """Back to all rules as of a change, or to those in it as they were before."""
     change = RuleChange.objects.filter(pk=pk or 0).first()
     if change is None:
         raise Http404
     form = ThresholdForm(data)
     if not form.is_valid():
         raise ProposalRefused(" ".join(map(str, form.errors["threshold"])))
-    rules = rules_as_of(change)
+    try:
+        rules = rules_as_of(change) if kind == ROLLBACK else rules_before(change)
+    except UndoRefused as refusal:
+        raise ProposalRefused(str(refusal)) from refusal
     for rule in rules:
         try:
             rule.clean()
         except ValidationError as error:
             raise ProposalRefused(f"{rule}: {' '.join(error.messages)}") from error
     _refuse_while_applying(rules)
-    page = reverse("tags:change", args=[change.pk])
+    page = reverse("tags:change" if kind == ROLLBACK else "tags:undo", args=[change.pk])
+    usual = f"roll back to version {change.pk}" if kind == ROLLBACK else f"undo version {change.pk}"
     return Proposal(
         rules=rules,
         edits=edits_of(rules),
         expirations=[],
         threshold=form.cleaned_data["threshold"],
         rights=["tags.change_tag", "tags.change_taggroup"],
-        reason=data.get("reason", "") or f"roll back to version {change.pk}",
+        reason=data.get("reason", "") or usual,
         values=kept_values(data),
         publish_url=page,
         back_url=f"{page}?{encode(kept_values(data))}",
@@ -182,6 +188,27 @@ def _refuse_while_applying(rules: list[Tag | TagGroup]) -> None:
         refuse_while_applying(tags=[rule for rule in rules if isinstance(rule, Tag)])
     except StillApplying as refusal:
         raise ProposalRefused(str(refusal)) from refusal
+
+
+def values_of(tag: Tag) -> list[tuple[str, str]]:
+    """What the form of a saved tag sends when nothing is touched."""
+    values: list[tuple[str, object]] = [
+        ("name", tag.name),
+        ("description", tag.description),
+        ("color", tag.color),
+        ("base_score", tag.base_score),
+        ("expiration_days", tag.expiration_days or ""),
+        ("expired_percent", tag.expired_percent),
+        ("reassertion", tag.reassertion),
+        ("group", tag.group_id or ""),
+        ("decay", Decay.STEPS.value if tag.decay_steps else Decay.NONE.value),
+        ("version", version_of(tag)),
+    ]
+    for number, (days, percent) in enumerate(tag.decay_steps, 1):
+        values += [(f"days-{number}", days), (f"percent-{number}", percent)]
+    if tag.is_archived:
+        values.append(("is_archived", "on"))
+    return [(name, str(value)) for name, value in values]
 
 
 def encode(values: list[tuple[str, str]]) -> str:

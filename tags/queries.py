@@ -5,15 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
 from django.urls import reverse
 
 from jobs.models import Job
 from tags.decay import in_words
-from tags.models import LeadTag, RuleChange, Tag, TagGroup
+from tags.models import LeadTag, RuleChange, Tag, TagGroup, TagMerge
 
 type_Rule = Tag | TagGroup
-APPLY_RULE_CHANGE = "apply-rule-change"
+APPLY_RULE_CHANGE, MERGE_TAGS, UNDO_MERGE = "apply-rule-change", "merge-tags", "undo-merge-tags"
+APPLYING = (APPLY_RULE_CHANGE, MERGE_TAGS, UNDO_MERGE)  # kinds of jobs that apply a change; its number is their key
 
 # The fields of a rule that a change may touch, and what pages call them.
 FIELDS: dict[type, dict[str, str]] = {
@@ -30,6 +31,7 @@ FIELDS: dict[type, dict[str, str]] = {
         "group_id": "Group",
         "is_archived": "Archived",
         "needs_review": "Needs review",
+        "merged_into_id": "Merged into",
     },
     TagGroup: {"name": "Name", "cap": "Cap"},
 }
@@ -54,15 +56,21 @@ class Edit:
     url: str
     is_new: bool
     differences: list[Difference]
+    pk: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """A published change as pages show it; `job` is the one that applies it."""
+    """A published change as pages show it; `job` is the one that applies it, `merge` the one it made or undid."""
 
     change: RuleChange
     edits: list[Edit] = field(default_factory=list)
     job: Job | None = None
+    merge: TagMerge | None = None
+
+    @property
+    def is_undone_merge(self) -> bool:
+        return self.merge is not None and self.merge.undo_change_id == self.change.pk
 
 
 def url_of(rule: type_Rule) -> str:
@@ -108,6 +116,8 @@ def _words(name: str, value: Any, groups: Mapping[int, str]) -> str:
         return in_words(value)
     if name == "group_id":
         return groups.get(value, f"group {value}") if value else "no group"
+    if name == "merged_into_id":  # rare: one query each
+        return Tag.objects.filter(pk=value).values_list("name", flat=True).first() or "no tag"
     if name == "reassertion":
         return Tag.Reassertion(value).label
     if name == "expiration_days":
@@ -153,29 +163,53 @@ def describe_changes(changes: Iterable[RuleChange], *, rule: type_Rule | None = 
         rows = history_of(model).filter(rule_change_id__in=ids)
         if rule is not None:
             rows = rows.filter(id=rule.pk)
-        before = history_of(model).filter(id=OuterRef("id"), history_id__lt=OuterRef("history_id"))
-        rows = list(rows.annotate(former=Subquery(before.order_by("-history_id").values("history_id")[:1])))
-        former = history_of(model).in_bulk([row.former for row in rows if row.former])
-        for row in sorted(rows, key=lambda row: row.name):
-            old = former.get(row.former)
-            edits.setdefault(row.rule_change_id, []).append(
-                Edit(
-                    kind="tag" if model is Tag else "group",
-                    name=row.name,
-                    color=getattr(row, "color", ""),
-                    url=url_of(model(pk=row.id)),
-                    is_new=old is None,
-                    differences=differences(old or model(), row, model, groups),
-                )
-            )
+        for row, edit in describe_rows(model, rows, groups):
+            if edit.differences:  # of a merge, the tag that stays
+                edits.setdefault(row.rule_change_id, []).append(edit)
     jobs = jobs_of(changes)
-    return [Version(change=change, edits=edits.get(change.pk, []), job=jobs.get(change.pk)) for change in changes]
+    found = TagMerge.objects.filter(Q(change__in=ids) | Q(undo_change__in=ids)).select_related("merged", "into")
+    merges = {pk: merge for merge in found for pk in (merge.change_id, merge.undo_change_id)}
+    return [
+        Version(change=change, edits=edits.get(change.pk, []), job=jobs.get(change.pk), merge=merges.get(change.pk))
+        for change in changes
+    ]
+
+
+def describe_rows(model: type[type_Rule], rows: Any, groups: Mapping[int, str]) -> list[tuple[Any, Edit]]:
+    """What each row of history changed against the row before it, by name of the rule."""
+    before = history_of(model).filter(id=OuterRef("id"), history_id__lt=OuterRef("history_id"))
+    rows = list(rows.annotate(former=Subquery(before.order_by("-history_id").values("history_id")[:1])))
+    former = history_of(model).in_bulk([row.former for row in rows if row.former])
+    described = []
+    for row in sorted(rows, key=lambda row: row.name):
+        old = former.get(row.former)
+        edit = Edit(
+            kind="tag" if model is Tag else "group",
+            name=row.name,
+            color=getattr(row, "color", ""),
+            url=url_of(model(pk=row.id)),
+            is_new=old is None,
+            differences=differences(old or model(), row, model, groups),
+            pk=row.id,
+        )
+        described.append((row, edit))
+    return described
+
+
+def job_applying(change: RuleChange) -> tuple[str, str]:
+    """Kind and title of the job that applies a change."""
+    merge = TagMerge.objects.filter(Q(change=change) | Q(undo_change=change)).select_related("merged", "into").first()
+    if merge is None:
+        return APPLY_RULE_CHANGE, "Apply a change of tag rules"
+    if merge.change_id == change.pk:
+        return MERGE_TAGS, f"Merge the tag {merge.merged} into {merge.into}"
+    return UNDO_MERGE, f"Undo the merge of {merge.merged} into {merge.into}"
 
 
 def jobs_of(changes: Iterable[RuleChange]) -> dict[int, Job]:
     """The latest job of each change that is not applied yet."""
     keys = [str(change.pk) for change in changes if change.applied_at is None]
-    jobs = Job.objects.filter(kind=APPLY_RULE_CHANGE, key__in=keys).order_by("pk") if keys else []
+    jobs = Job.objects.filter(kind__in=APPLYING, key__in=keys).order_by("pk") if keys else []
     return {int(job.key or 0): job for job in jobs}
 
 
@@ -198,12 +232,47 @@ def unapplied_expirations() -> QuerySet[RuleChange]:
     return (changes.filter(tag_ids__len__gt=1) | changes.exclude(retroactive_tag_ids=[])).order_by("pk")
 
 
-def count_assignments(tags: Sequence[Tag] | None = None) -> dict[int, int]:
-    """How many leads carry each tag now, not expired; one query. Index for some tags: leadtag_by_tag."""
-    live = LeadTag.objects.live()
+def last_merge_of(tag: Tag) -> TagMerge | None:
+    """The merge by which a tag went into another one, while that holds."""
+    if tag.merged_into_id is None:
+        return None
+    merges = TagMerge.objects.filter(merged=tag, into=tag.merged_into_id, undo_change=None)
+    return merges.select_related("into").order_by("-pk").first()
+
+
+def merged_since(change: RuleChange) -> list[TagMerge]:
+    """Merges that hold today and were published after a change: what rolling back to it leaves as it is."""
+    merges = TagMerge.objects.filter(undo_change=None, change__gt=change.pk)
+    return list(merges.select_related("merged", "into").order_by("pk"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """Assignments of a tag, each on a lead of its own: live ones and expired ones."""
+
+    active: int = 0
+    expired: int = 0
+
+    @property
+    def leads(self) -> int:
+        return self.active + self.expired
+
+
+def count_by_tag(tags: Sequence[Tag] | None = None) -> dict[int, Carried]:
+    """What leads carry of each tag, by the flag that scoring keeps; one query.
+
+    Over all tags it reads every assignment once, in parallel (3,000,000 on two busy cores: 1.3 s). An index to count
+    from would name `is_expired`, and so cost every expiry a write. Index for some tags: leadtag_by_tag.
+    """
+    kept = LeadTag.objects.kept()
     if tags is not None:
-        live = live.filter(tag__in=tags)
-    return dict(live.order_by().values_list("tag_id").annotate(leads=Count("pk")))
+        kept = kept.filter(tag__in=tags)
+    rows = (
+        kept.order_by()
+        .values("tag_id")
+        .annotate(active=Count("pk", filter=Q(is_expired=False)), expired=Count("pk", filter=Q(is_expired=True)))
+    )
+    return {row["tag_id"]: Carried(active=row["active"], expired=row["expired"]) for row in rows}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

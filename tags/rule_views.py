@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import F
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.pages import HtmxHttpRequest, needs, person_of, show, wants_part
@@ -16,6 +18,7 @@ from jobs.views import STOP_POLLING
 from tags.decay import in_words
 from tags.expirations import preview_expirations
 from tags.forms import GroupForm, ReasonForm, TagForm, ThresholdForm
+from tags.listing import NUMBERS, SORTS, read_wanted, tag_rows
 from tags.models import RuleChange, Tag, TagGroup
 from tags.operations import (
     NothingToPublish,
@@ -26,19 +29,21 @@ from tags.operations import (
     roll_back,
     rules_as_of,
 )
-from tags.proposals import ROLLBACK, edits_of, encode, kept_values, page_of, rights_for
+from tags.proposals import ROLLBACK, edits_of, encode, kept_values, page_of, rights_for, values_of
 from tags.queries import (
+    Carried,
     Difference,
     changed_since,
-    count_assignments,
+    count_by_tag,
     describe_changes,
+    last_merge_of,
+    merged_since,
     rule_changes,
     unapplied_changes,
     url_of,
     version_of,
 )
 
-PAGE = 25
 ON_RULE_PAGE = 5
 READ_OR_POST = ["GET", "HEAD", "POST"]
 
@@ -47,19 +52,66 @@ READ_OR_POST = ["GET", "HEAD", "POST"]
 @needs("tags.view_tag")
 def tag_list(request: HtmxHttpRequest) -> HttpResponse:
     """All tags, those to review first and archived ones at the end, and the groups."""
-    leads = count_assignments()
-    tags = Tag.objects.select_related("group").order_by("is_archived", F("needs_review").desc(), "name")
-    rows = [{"tag": tag, "leads": leads.get(tag.pk, 0), "decay": in_words(tag.decay_steps)} for tag in tags]
-    groups = TagGroup.objects.prefetch_related("tags")
-    context = {"rows": rows, "groups": groups, "active": sum(not row["tag"].is_archived for row in rows)}  # type: ignore[attr-defined]
-    return show(request, "tags/list.html", context)
+    groups = list(TagGroup.objects.prefetch_related("tags"))
+    wanted = read_wanted(request.GET, groups)
+    rows = tag_rows(wanted)
+    archived = [row for row in rows if row.tag.is_archived]
+    state = [(name, value) for name, value in (("q", wanted.q), ("group", wanted.group)) if value]
+    context = {
+        "rows": [row for row in rows if not row.tag.is_archived],
+        "archived": archived,
+        "headers": _headers(state, wanted.sort),
+        "wanted": wanted,
+        "groups": groups,
+        "has_tags": bool(rows) or Tag.objects.exists(),
+    }
+    response = show(request, "tags/list.html", context, part="rows")
+    if wants_part(request):
+        address = _list_address([*state, *([("sort", wanted.sort)] if wanted.sort else [])])
+        response["HX-Push-Url"] = "false" if request.htmx.current_url_abs_path == address else address
+    return response
+
+
+def _list_address(state: list[tuple[str, str]]) -> str:
+    return f"{reverse('tags:list')}?{urlencode(state)}" if state else reverse("tags:list")
+
+
+def _headers(state: list[tuple[str, str]], sort: str) -> dict[str, dict[str, str]]:
+    """Columns that sort, by name, with the link and the direction in force; numbers from the top first."""
+    headers = {}
+    for name, label in SORTS.items():
+        down = f"-{name}"
+        direction = {name: "ascending", down: "descending"}.get(sort, "")
+        following = (name if sort == down else down) if direction else (down if name in NUMBERS else name)
+        link = _list_address([*state, ("sort", following)])
+        headers[name] = {"label": label, "link": link, "direction": direction}
+    return headers
+
+
+@require_safe
+@needs("leads.view_lead", "tags.view_tag", "tags.change_tag")
+def archive(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """What archiving a tag does, or taking it out of the archive; publishing is the tag page's own."""
+    tag = get_object_or_404(Tag.objects.select_related("merged_into"), pk=pk)
+    if tag.merged_into is not None:
+        return redirect(url_of(tag))
+    reason = "taken out of the archive" if tag.is_archived else "archived"
+    values = [pair for pair in values_of(tag) if pair[0] != "is_archived"]
+    if not tag.is_archived:
+        values.append(("is_archived", "on"))
+    context = {
+        "tag": tag,
+        "carried": count_by_tag([tag]).get(tag.pk, Carried()),
+        "preview": encode([*values, ("rule", "tag"), ("id", str(tag.pk)), ("reason", reason)]),
+    }
+    return show(request, "tags/archive.html", context)
 
 
 @require_http_methods(READ_OR_POST)
 @needs("tags.view_tag")
 def tag_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """A tag: its rule, the form for who may change it, and its versions. POST publishes."""
-    return _rule_page(request, get_object_or_404(Tag.objects.select_related("group"), pk=pk))
+    return _rule_page(request, get_object_or_404(Tag.objects.select_related("group", "merged_into"), pk=pk))
 
 
 @require_http_methods(READ_OR_POST)
@@ -87,6 +139,8 @@ def _form_for(rule: Tag | TagGroup, data: Any = None) -> TagForm | GroupForm:
 
 def _rule_page(request: HtmxHttpRequest, rule: Tag | TagGroup) -> HttpResponse:
     may_edit = person_of(request).has_perm(rights_for(rule))
+    if request.method == "GET" and isinstance(rule, Tag) and rule.merged_into is not None:
+        may_edit = False
     if request.method == "POST":
         if not may_edit:
             raise PermissionDenied
@@ -137,7 +191,8 @@ def _show_rule(
         "last_change": rule_changes(rule=rule).first() if stale is not None else None,
         "curve": form.curve() if isinstance(form, TagForm) else None,
         "decay": in_words(rule.decay_steps) if isinstance(rule, Tag) else "",
-        "leads": count_assignments([rule]).get(rule.pk, 0) if isinstance(rule, Tag) and rule.pk else 0,
+        "carried": count_by_tag([rule]).get(rule.pk, Carried()) if isinstance(rule, Tag) and rule.pk else Carried(),
+        "last_merge": last_merge_of(rule) if isinstance(rule, Tag) and rule.pk else None,
         "members": rule.tags.order_by("is_archived", "name") if isinstance(rule, TagGroup) and rule.pk else (),
         "applying": unapplied_changes(rule) if rule.pk else (),
         "may_see_changes": may_see_changes,
@@ -174,8 +229,16 @@ def _publish(request: HtmxHttpRequest, rule: Tag | TagGroup) -> HttpResponse:
     except ValidationError as refusal:
         form.add_error(None, refusal.messages)
         return _show_rule(request, rule, form, may_edit=True, status=422)
-    messages.success(request, f"Published: {form.instance.name} is as you wrote it, from version {change.pk} on.")
+    say_published(request, change, f"Published: {form.instance.name} is as you wrote it, from version {change.pk} on.")
     return redirect(url_of(form.instance))
+
+
+def say_published(request: HtmxHttpRequest, change: RuleChange, text: str) -> None:
+    """The notice after publishing, with the way back."""
+    notice = text
+    if person_of(request).has_perms(["tags.change_tag", "tags.change_taggroup", "tags.view_rulechange"]):
+        notice = format_html('{} <a href="{}">Undo</a>', text, reverse("tags:undo", args=[change.pk]))
+    messages.success(request, notice)
 
 
 def _applying(request: HtmxHttpRequest, rule: Tag | TagGroup) -> HttpResponse:
@@ -216,37 +279,7 @@ def expiration_effect(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     return show(request, "tags/_expiration_effect.html", context)
 
 
-@require_safe
-@needs("tags.view_tag", "tags.view_rulechange")
-def change_list(request: HtmxHttpRequest) -> HttpResponse:
-    """All published changes, newest first; `tag` or `group` names the rule whose they are, `before` goes back."""
-    rule: Tag | TagGroup | None = None
-    if "tag" in request.GET:
-        rule = get_object_or_404(Tag, pk=_number(request.GET["tag"]))
-    elif "group" in request.GET:
-        rule = get_object_or_404(TagGroup, pk=_number(request.GET["group"]))
-    changes = rule_changes(rule=rule)
-    before = _number(request.GET.get("before", ""))
-    if before:
-        changes = changes.filter(pk__lt=before)
-    found = describe_changes(changes[: PAGE + 1], rule=rule)
-    older = ""
-    if len(found) > PAGE:
-        query = request.GET.copy()
-        query["before"] = str(found[PAGE - 1].change.pk)
-        older = query.urlencode()
-    context = {
-        "versions": found[:PAGE],
-        "rule": rule,
-        "rule_url": url_of(rule) if rule else "",
-        "rule_query": f"{'tag' if isinstance(rule, Tag) else 'group'}={rule.pk}" if rule else "",
-        "older": older,
-        "is_first": not before,
-    }
-    return show(request, "tags/changes.html", context)
-
-
-def _number(text: str) -> int:
+def number_of(text: str) -> int:
     """A number from an address; 0 for anything else."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else 0
 
@@ -277,6 +310,7 @@ def _show_change(
         else:
             status = 422
     context = {
+        "merged_since": merged_since(change),
         "version": describe_changes([change])[0],
         "change": change,
         "edits": edits_of(rules_as_of(change)),
@@ -296,7 +330,7 @@ def _roll_back(request: HtmxHttpRequest, change: RuleChange) -> HttpResponse:
     try:
         published = roll_back(
             to=change,
-            seen=_number(request.POST.get("seen", "")),
+            seen=number_of(request.POST.get("seen", "")),
             by=person_of(request),
             at=timezone.now(),
             reason=form.cleaned_data["reason"],
@@ -315,5 +349,7 @@ def _roll_back(request: HtmxHttpRequest, change: RuleChange) -> HttpResponse:
     except ValidationError as refusal:
         problem = f"This cannot be rolled back as a whole: {' '.join(refusal.messages)}"
         return _show_change(request, change, may_roll_back=True, problem=problem, status=422)
-    messages.success(request, f"Rolled back: the rules of version {change.pk} hold again, as version {published.pk}.")
+    say_published(
+        request, published, f"Rolled back: the rules of version {change.pk} hold again, as version {published.pk}."
+    )
     return redirect("tags:change", published.pk)

@@ -27,6 +27,8 @@ CLOCK_READERS = {
     "leadscore/context.py:_watch": "called by the framework, once a page",
     "leadscore/templatetags/pages.py:duration": "how long a job has run so far, for people",
     "scoring/apps.py:make_partitions": "called by the framework, after migrate",
+    "scoring/merges.py:run_merge": "as with a rule change below",
+    "scoring/merges.py:run_undo": "as with a rule change below",
     "scoring/nightly.py:check_scores": "people write meanwhile: what became due since the run began is left out",
     "scoring/operations.py:run_rule_change": "a rule change is applied when it is, not when its job began",
     "tags/operations.py:start_rule_change_job": "read after the commit: whoever scored later knew the new rules",

@@ -6,10 +6,10 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from imports.models import ImportBatch
-from imports.queries import safe_cell
 from jobs.models import Job
 from jobs.operations import run_job
 from leads.models import Lead
+from leads.spreadsheet import safe_cell
 from tags.models import Tag
 from tests.factories import import_rows, make_batch, make_lead, make_tag
 
@@ -337,6 +337,7 @@ def test_running_imports_are_asked_after_until_the_last_has_ended(analyst_client
         ("=1", "'=1"),
         ("@x", "'@x"),
         ("\t1", "'\t1"),
+        ("\n=1", "'\n=1"),
     ],
 )
 def test_a_number_is_no_formula(cell, kept):
