@@ -171,6 +171,13 @@ class TagAdmin(RuleAdmin):
     list_filter = ("needs_review", "is_archived", "group")
     search_fields = ("name",)
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The toggle stands beside the days that it is about."""
+        fields = [name for name in super().get_fields(request, obj) if name != "is_retroactive"]
+        if obj:
+            fields.insert(fields.index("expiration_days") + 1, "is_retroactive")
+        return fields
+
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """A new tag has no assignments yet."""
         return super().get_form(request, obj, change, **({"form": TagForm if obj else RuleForm} | kwargs))

@@ -51,9 +51,9 @@ def run(*, leads: int, tags_per_lead: int, repeats: int, plans: Path | None = No
     for name, size in (("incremental_small_s", leads // 5), ("incremental_large_s", 2 * leads)):
         say(f"incremental among {size:,} leads")
         with scratch_database():
-            _fill(size, tags_per_lead)
+            fill(size, tags_per_lead)
             settle("leads_lead", "tags_leadtag")
-            _full_pass(AT)
+            full_pass(AT)
             settle("leads_lead", "tags_leadtag")
             report.figures[name] = _incremental(size, min(INCREMENTAL, leads // 20))
     report.ratio("incremental_large_to_small", "incremental_large_s", "incremental_small_s")
@@ -61,7 +61,7 @@ def run(*, leads: int, tags_per_lead: int, repeats: int, plans: Path | None = No
     return report
 
 
-def _fill(leads: int, tags_per_lead: int) -> None:
+def fill(leads: int, tags_per_lead: int) -> None:
     """Deterministic data: 40 tags, 12 with 4 to 12 steps, 3 capped groups, a quarter of the assignments expired."""
     history.make_partitions(at=AT)
     Tag.objects.all().delete()
@@ -112,7 +112,7 @@ def _floor_aggregate() -> float:
     return min(seconds)
 
 
-def _full_pass(at: dt.datetime) -> None:
+def full_pass(at: dt.datetime) -> None:
     job = run_job(job_id=start_recalculation(at=at, by=None, announce=False).pk)
     assert job is not None
     assert job.status == "succeeded", job.error
@@ -146,12 +146,12 @@ def _measure(leads: int, tags_per_lead: int, repeats: int) -> Report:
     figures = report.figures
     memory = PeakMemory()
     say(f"filling {leads:,} leads")
-    _fill(leads, tags_per_lead)
+    fill(leads, tags_per_lead)
     settle("leads_lead", "tags_leadtag")
     figures["leads"] = leads
     figures["assignments"] = run_sql("SELECT count(*) FROM tags_leadtag")[0][0]
     say("first full pass")
-    _full_pass(AT)
+    full_pass(AT)
     settle("leads_lead", "tags_leadtag")
     expired = run_sql("SELECT avg(is_expired::int)::float FROM tags_leadtag")[0][0]
     report.settings["expired_share"] = round(expired, 3)
@@ -161,7 +161,7 @@ def _measure(leads: int, tags_per_lead: int, repeats: int) -> Report:
     floors, passes = [], []
     for _ in range(repeats):
         floors.append(_floor_aggregate())
-        passes.append(seconds_of(lambda: _full_pass(AT)))
+        passes.append(seconds_of(lambda: full_pass(AT)))
     figures["floor_aggregate_s"], figures["full_unchanged_s"] = median(floors), median(passes)
 
     say("full pass, every lead and flag changed, beside the bare update")
@@ -171,7 +171,7 @@ def _measure(leads: int, tags_per_lead: int, repeats: int) -> Report:
         floors.append(seconds_of(lambda: run_sql("UPDATE leads_lead SET score = score + 1")))
         run_sql("UPDATE tags_leadtag SET is_expired = NOT is_expired WHERE id % 4 = 0")
         settle("leads_lead", "tags_leadtag")
-        passes.append(seconds_of(lambda: _full_pass(AT)))
+        passes.append(seconds_of(lambda: full_pass(AT)))
     figures["floor_update_s"], figures["full_changed_s"] = median(floors), median(passes)
 
     say("incremental")

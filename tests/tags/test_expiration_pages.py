@@ -254,3 +254,14 @@ def test_admin_makes_new_tags_groups_and_brings_back_an_older_version(staff_clie
     tag.refresh_from_db()
     assert tag.base_score == first.base_score
     assert staff_client.post("/admin/tags/taggroup/add/", {"name": "G", "cap": 5, "version": ""}).status_code == 302
+
+
+def test_admin_shows_a_tag_to_who_may_only_look(analyst, client):
+    analyst.is_staff = True
+    analyst.save()
+    client.force_login(analyst)
+    tag, values = make_tag(name="Haunted", expiration_days=30), {"name": "Mine"}
+    shown = client.get(f"/admin/tags/tag/{tag.pk}/change/")
+    assert "Haunted" in words(shown)
+    assert 'type="checkbox"' not in shown.content.decode().split("<main", 1)[1]
+    assert client.post(f"/admin/tags/tag/{tag.pk}/change/", values).status_code == 403
