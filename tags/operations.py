@@ -200,6 +200,7 @@ def assign_tag(*, lead_id: int, tag: Tag, at: dt.datetime) -> LeadTag:
 def remove_tag(*, lead_id: int, tag: Tag, at: dt.datetime) -> bool:
     """Take a tag off a lead; the row stays. False when it was not on it."""
     with transaction.atomic():
+        list(Lead.objects.select_for_update().filter(pk=lead_id).values_list("pk"))  # lead first, as everybody
         removed = LeadTag.objects.kept().filter(lead_id=lead_id, tag=tag).update(removed_at=at)
         if removed:
             mark_due(lead_ids=[lead_id], at=at, cause=Lead.Cause.TAG_CHANGE)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from tags import rule_views, views
+from tags import bulk_views, rule_views, views
 
 app_name = "tags"
 urlpatterns = [
@@ -12,6 +12,9 @@ urlpatterns = [
     path("changes/", rule_views.change_list, name="changes"),
     path("changes/<int:pk>/", rule_views.change_detail, name="change"),
     path("curve/", rule_views.curve, name="curve"),
+    path("bulk/", bulk_views.bulk, name="bulk"),
+    path("bulk/<int:pk>/", bulk_views.bulk_job, name="bulk-job"),
+    path("bulk/<int:pk>/undo/", bulk_views.undo, name="undo"),
     path("lead/<int:pk>/", views.lead_panel, name="lead-panel"),
     path("lead/<int:pk>/assign/", views.assign, name="assign"),
     path("lead/<int:pk>/remove/<int:tag_id>/", views.remove, name="remove"),

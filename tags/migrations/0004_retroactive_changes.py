@@ -5,30 +5,39 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('tags', '0003_room_for_flags'),
+        ("tags", "0003_room_for_flags"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='rulechange',
-            name='affected',
-            field=models.PositiveBigIntegerField(blank=True, help_text='Assignments whose expiration moved.', null=True),
+            model_name="rulechange",
+            name="affected",
+            field=models.PositiveBigIntegerField(
+                blank=True, help_text="Assignments whose expiration moved.", null=True
+            ),
         ),
         migrations.AddField(
-            model_name='rulechange',
-            name='expired',
-            field=models.PositiveBigIntegerField(blank=True, help_text='Of these, how many ended by it.', null=True),
+            model_name="rulechange",
+            name="expired",
+            field=models.PositiveBigIntegerField(blank=True, help_text="Of these, how many ended by it.", null=True),
         ),
         migrations.AddField(
-            model_name='rulechange',
-            name='retroactive_tag_ids',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), blank=True, default=list, help_text='Of these the running assignments got their expiration anew, each from its own start.', size=None),
+            model_name="rulechange",
+            name="retroactive_tag_ids",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.BigIntegerField(),
+                blank=True,
+                default=list,
+                help_text="Of these the running assignments got their expiration anew, each from its own start.",
+                size=None,
+            ),
         ),
         migrations.AddField(
-            model_name='rulechange',
-            name='revived',
-            field=models.PositiveBigIntegerField(blank=True, help_text='Of these, how many live again by it.', null=True),
+            model_name="rulechange",
+            name="revived",
+            field=models.PositiveBigIntegerField(
+                blank=True, help_text="Of these, how many live again by it.", null=True
+            ),
         ),
     ]
