@@ -231,7 +231,7 @@ def left_by_undo(undo: Job) -> list[Row]:
 
 def next_steps(job: Job, at: dt.datetime) -> list[Step]:
     """What the page of a job over tags offers: its own page, and undo."""
-    steps = [Step(label="What it does to the leads", url=reverse("tags:bulk-job", args=[job.pk]), icon="tag")]
+    steps = [Step(label="What became of the leads", url=reverse("tags:bulk-job", args=[job.pk]), icon="tag")]
     if undo_of(job) is None and not why_not_undo(job, at=at):
         undo = Step(label="Undo", url=reverse("tags:undo", args=[job.pk]), icon="refresh", right=ASSIGN, is_post=True)
         steps.insert(0, undo)
