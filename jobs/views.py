@@ -1,6 +1,7 @@
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
@@ -8,6 +9,7 @@ from accounts.pages import HtmxHttpRequest, needs, person_of, show, wants_part
 from jobs.models import Job
 from jobs.operations import cancel_job
 from jobs.queries import count_live_jobs, recent_jobs, result_lines
+from jobs.registry import steps_for
 
 STOP_POLLING = 286  # htmx takes the answer and asks no more
 
@@ -27,7 +29,14 @@ def job_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 
 def _answer(request: HtmxHttpRequest, job: Job) -> HttpResponse:
-    context = {"job": job, "may_cancel": may_cancel(request, job), "result_lines": result_lines(job)}
+    person = person_of(request)
+    steps = [step for step in steps_for(job, timezone.now()) if not step.right or person.has_perm(step.right)]
+    context = {
+        "job": job,
+        "may_cancel": may_cancel(request, job),
+        "result_lines": result_lines(job),
+        "steps": steps,
+    }
     over = wants_part(request) and not job.is_live
     return show(request, "jobs/detail.html", context, part="state", status=STOP_POLLING if over else 200)
 

@@ -80,6 +80,15 @@ class LeadFilterSet(django_filters.FilterSet):
     def in_state(self, leads: LeadQuerySet, name: str, state: str) -> LeadQuerySet:
         return leads.filter(state=state.strip().upper())
 
+    def in_words(self, name: str, value: str) -> tuple[str, str]:
+        """Label and value of one parameter that holds, as a person calls them."""
+        field = self.form.fields[name]
+        label, found = str(field.label), self.form.cleaned_data.get(name)
+        if isinstance(field, forms.ModelMultipleChoiceField):
+            named = {str(one.pk): str(one) for one in found or ()}
+            return label.partition(" (")[0], named.get(value, value)
+        return label, str(found) if isinstance(field, forms.ModelChoiceField) else value
+
 
 def lead_filterset(*, at: dt.datetime) -> type[LeadFilterSet]:
     """The filters as they stand registered: `lead_filterset(at=now)(request.GET, queryset=leads)`.

@@ -5,6 +5,8 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
+from jobs.models import Job
+
 
 class LeadQuerySet(models.QuerySet["Lead"]):
     def in_zip(self, zip_code: str) -> "LeadQuerySet":
@@ -104,3 +106,18 @@ class LeadSearch(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+
+class SelectedLead(models.Model):
+    """A lead that a job over a selection works on, as its first step found it; kept while the job can be undone."""
+
+    pk = models.CompositePrimaryKey("job_id", "lead_id")
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="+", db_index=False)
+    # The one statement that writes these takes them from the table of leads itself.
+    lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"lead {self.lead_id} of job {self.job_id}"

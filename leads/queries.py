@@ -70,6 +70,10 @@ def lead_panels() -> list[registry.Panel]:
     return sorted(registry.panels.values(), key=lambda panel: panel.order)
 
 
+def bulk_actions() -> list[registry.BulkAction]:
+    return sorted(registry.bulk_actions.values(), key=lambda action: action.order)
+
+
 def known_sort(text: str) -> str:
     """`text` where it names an order, else the default."""
     name = text.removeprefix("-")
@@ -112,9 +116,10 @@ def lead_page(*, leads: LeadQuerySet, sort: str, page: str) -> LeadPage:
     )
 
 
-def top_leads(*, count: int) -> list[Row]:
-    """The best leads, as rows of the table."""
-    return _rows(list(in_order(Lead.objects.all(), DEFAULT_SORT).values_list("pk", flat=True)[:count]))
+def top_leads(*, count: int, leads: LeadQuerySet | None = None) -> list[Row]:
+    """The best leads, or the best of these, as rows of the table."""
+    chosen = Lead.objects.all() if leads is None else leads
+    return _rows(list(in_order(chosen, DEFAULT_SORT).values_list("pk", flat=True)[:count]))
 
 
 def _rows(ids: list[int]) -> list[Row]:

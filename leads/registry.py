@@ -48,13 +48,30 @@ class Banner:
     template: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkAction:
+    """Something to do with the leads that a person selects in the table.
+
+    `template` stands in the bar of the selection, inside its form (method get) with what `context()` gives as `given`;
+    its buttons name their own `formaction`. That page gets `lead` (ids) or `all`, and `filter`, a query string.
+    """
+
+    key: str
+    right: str
+    template: str
+    context: Callable[[], Any]
+    order: int
+
+
 columns: dict[str, Column] = {}
 banners: dict[str, Banner] = {}
 panels: dict[str, Panel] = {}
 filters: dict[str, Callable[[], django_filters.Filter]] = {}
 sorts: dict[str, str] = {}
 api_fields: dict[str, Callable[[Sequence[int]], Mapping[int, Any]]] = {}
-_drains: list[Callable[[Sequence[int], dt.datetime], None]] = []
+bulk_actions: dict[str, BulkAction] = {}
+type_Drain = Callable[[Sequence[int], dt.datetime, int | None], None]
+_drains: list[type_Drain] = []
 
 
 def add_column(column: Column) -> None:
@@ -84,16 +101,23 @@ def add_api_field(name: str, fetch: Callable[[Sequence[int]], Mapping[int, Any]]
     api_fields[name] = fetch
 
 
-def on_due(drain: Callable[[Sequence[int], dt.datetime], None]) -> None:
-    """Call `drain(lead_ids, at)` after the commit of a write that made leads due."""
+def add_bulk_action(action: BulkAction) -> None:
+    bulk_actions[action.key] = action
+
+
+def on_due(drain: type_Drain) -> None:
+    """Call `drain(lead_ids, at, job_id)` after the commit of a write that made leads due."""
     _drains.append(drain)
 
 
-def announce_due(lead_ids: Sequence[int], at: dt.datetime) -> None:
-    """Have the due leads drained right after the running transaction commits."""
+def announce_due(lead_ids: Sequence[int], at: dt.datetime, *, job_id: int | None = None) -> None:
+    """Have the due leads drained right after the running transaction commits.
+
+    `job_id`: the job that made them due; it can wait for them, however many they are.
+    """
 
     def drain_all() -> None:
         for drain in _drains:
-            drain(lead_ids, at)
+            drain(lead_ids, at, job_id)
 
     transaction.on_commit(drain_all)

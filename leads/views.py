@@ -2,7 +2,6 @@ import datetime as dt
 from typing import Any
 from urllib.parse import urlencode
 
-from django import forms
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -16,6 +15,7 @@ from leads.models import Lead, LeadQuerySet
 from leads.queries import (
     DEFAULT_SORT,
     LeadPage,
+    bulk_actions,
     known_sort,
     lead_columns,
     lead_page,
@@ -35,7 +35,10 @@ def lead_list(request: HtmxHttpRequest) -> HttpResponse:
     page = lead_page(leads=filters.qs, sort=sort, page=request.GET.get("page", ""))
     state = _state(request.GET, filters, sort)
     is_filtered = any(name in filters.filters for name, _ in state)
+    person = person_of(request)
     context = {
+        "actions": [action for action in bulk_actions() if person.has_perm(action.right)],
+        "filter_query": urlencode([pair for pair in state if pair[0] != "sort"]),
         "filters": filters,
         "problems": [(filters.form.fields[name].label, notes[0]) for name, notes in errors.items()],
         "page": page,
@@ -135,16 +138,9 @@ def _chosen(filters: LeadFilterSet, state: list[tuple[str, str]]) -> list[dict[s
         name, value = pair
         if name == "sort" or name in filters.errors:
             continue
-        field = filters.form.fields[name]
-        label = str(field.label)
-        found = filters.form.cleaned_data.get(name)
-        if isinstance(field, forms.ModelMultipleChoiceField):
-            named = {str(one.pk): str(one) for one in found or ()}
-            label, value = label.partition(" (")[0], named.get(value, value)
-        elif isinstance(field, forms.ModelChoiceField):
-            value = str(found)
+        label, words = filters.in_words(name, value)
         chosen.append(
-            {"label": label, "value": value, "without": _address([other for other in state if other != pair])}
+            {"label": label, "value": words, "without": _address([other for other in state if other != pair])}
         )
     return chosen
 

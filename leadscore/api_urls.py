@@ -14,6 +14,7 @@ import leads.api
 import scoring.api
 import scoring.rule_api
 import tags.api
+import tags.bulk_api
 from leadscore.pagination import KeysetPagination
 
 
@@ -49,6 +50,8 @@ paged = {"pagination_class": KeysetPagination}
 urlpatterns = [
     path("leads", leads.api.LeadList.as_view(**paged), name="leads"),
     path("leads/import", imports.api.ImportLeads.as_view(), name="leads-import"),
+    path("leads/bulk-tag", tags.bulk_api.BulkTag.as_view(), name="leads-bulk-tag"),
+    path("leads/bulk-tag/<int:pk>/undo", tags.bulk_api.BulkTagUndo.as_view(), name="leads-bulk-tag-undo"),
     path("leads/recalculate-scores", scoring.api.RecalculateScores.as_view(), name="recalculate-scores"),
     path("leads/<int:pk>", leads.api.LeadDetail.as_view(), name="lead"),
     path("leads/<int:pk>/score", scoring.api.LeadScore.as_view(), name="lead-score"),

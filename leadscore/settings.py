@@ -166,6 +166,8 @@ CELERY_BEAT_SCHEDULE = {
     # Asked each minute whether the night's slot has its job: beat's own clock is in UTC, and may be down at the hour.
     "nightly-scores": {"task": "scoring.nightly", "schedule": 60.0},
     "expiry-notices": {"task": "tags.notices", "schedule": 60.0},
+    "clear-selections": {"task": "leads.clear_selections", "schedule": 3600.0},
+    "clear-former-values": {"task": "tags.clear_former", "schedule": 3600.0},
     "log-alarms": {"task": "scoring.alarms", "schedule": 60.0},
     "clear-idempotency-keys": {"task": "accounts.clear-keys", "schedule": 3600.0},
 }

@@ -25,7 +25,7 @@ from tags.merges.operations import resume_merges
 from tags.models import RuleChange
 from tags.operations import start_rule_change_job
 from tags.queries import APPLY_RULE_CHANGE, APPLYING
-from tags.sql import wait_for_writers
+from tags.sql.expirations import wait_for_writers
 
 logger = logging.getLogger(__name__)
 RECALCULATE = "recalculate-scores"
@@ -50,16 +50,16 @@ def retrying_collisions(write: Callable[[], Scored]) -> Scored:
     raise AssertionError("unreachable")
 
 
-def drain_leads(*, lead_ids: Sequence[int], at: dt.datetime) -> Scored:
+def drain_leads(*, lead_ids: Sequence[int], at: dt.datetime, job_id: int | None = None) -> Scored:
     """Score those of these leads that are due."""
     ids = passes.due_ids(at=at, limit=len(lead_ids), within=lead_ids)
-    return retrying_collisions(lambda: passes.score_leads(lead_ids=ids, at=at)) if ids else Scored()
+    return retrying_collisions(lambda: passes.score_leads(lead_ids=ids, at=at, job_id=job_id)) if ids else Scored()
 
 
-def drain_after_commit(lead_ids: Sequence[int], at: dt.datetime) -> None:
-    """Make a small change visible at once; leave a large one to a worker. The sweep makes both certain."""
-    if len(lead_ids) <= DRAIN_AT_ONCE:
-        drain_leads(lead_ids=lead_ids, at=at)
+def drain_after_commit(lead_ids: Sequence[int], at: dt.datetime, job_id: int | None = None) -> None:
+    """Make a small change, or a job's, visible at once; leave a large one to a worker. The sweep makes all certain."""
+    if job_id is not None or len(lead_ids) <= DRAIN_AT_ONCE:
+        drain_leads(lead_ids=lead_ids, at=at, job_id=job_id)
         return
     from scoring.tasks import wake_sweep
 

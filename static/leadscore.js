@@ -102,6 +102,33 @@
     });
   });
 
+  // -- a selection of leads: its bar shows by CSS alone; here a whole page is taken at once, and counted
+  function showPicked() {
+    var pickPage = document.getElementById("pick-page");
+    var picked = document.getElementById("picked");
+    if (!pickPage || !picked) return;
+    var all = document.getElementById("pick-all");
+    var boxes = document.querySelectorAll("#lead-results input[name=lead]");
+    var count = document.querySelectorAll("#lead-results input[name=lead]:checked").length;
+    pickPage.closest("label").hidden = false;
+    pickPage.checked = count === boxes.length;
+    pickPage.indeterminate = count > 0 && count < boxes.length;
+    picked.textContent = (all && all.checked ? all.dataset.count : count) + " selected";
+  }
+  document.addEventListener("change", function (event) {
+    var box = event.target, all = document.getElementById("pick-all");
+    if (box.id === "pick-page" || (box.id === "pick-all" && box.checked)) {
+      document.querySelectorAll("#lead-results input[name=lead]").forEach(function (one) { one.checked = box.checked; });
+    }
+    if (all && !box.checked && (box.id === "pick-page" || box.name === "lead")) all.checked = false;
+    if (box.id !== "pick-page" && box.id !== "pick-all" && box.name !== "lead") return;
+    showPicked();
+    announce(document.getElementById("picked").textContent);
+  });
+  document.addEventListener("reset", function () { window.setTimeout(showPicked); });
+  document.addEventListener("DOMContentLoaded", showPicked);
+  document.addEventListener("htmx:afterSettle", showPicked);
+
   // -- a form that takes a while says so, and is sent once
   document.addEventListener("submit", function (event) {
     var busy = event.target.querySelector("[data-busy]");

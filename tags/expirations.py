@@ -10,7 +10,7 @@ from accounts.models import User
 from tags.models import MAX_DAYS, RuleChange, Tag
 from tags.operations import NothingToPublish, RuleStale, publish_rule_change
 from tags.queries import changed_since, version_of
-from tags.sql import count_effects, with_other_clocks
+from tags.sql.expirations import count_effects, with_other_clocks
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,15 @@ def expiring_filter() -> django_filters.Filter:
     )
 
 
+def tags_to_choose() -> dict[str, list[Tag]]:
+    """What the bar of a selection offers: active tags, and archived ones, which can only be removed."""
+    tags = list(Tag.objects.all())
+    return {
+        "active": [tag for tag in tags if not tag.is_archived],
+        "archived": [tag for tag in tags if tag.is_archived],
+    }
+
+
 def register() -> None:
     registry.add_column(
         registry.Column(key="tags", label="Tags", fetch=live_tags_of, template="tags/_chips.html", order=50)
@@ -66,3 +75,8 @@ def register() -> None:
     registry.add_banner(registry.Banner(key="expiring", fetch=banner_for, template="tags/_banner.html"))
     registry.add_api_field("tags", tag_names_of)
     registry.add_panel(registry.Panel(key="tags", title="Tags", url_name="tags:lead-panel", order=20))
+    registry.add_bulk_action(
+        registry.BulkAction(
+            key="tag", right="tags.assign_tag", template="tags/_bulk_action.html", context=tags_to_choose, order=10
+        )
+    )

@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import F, Q
 from simple_history.models import HistoricalRecords
 
+from jobs.models import Job
 from leads.models import Lead
 
 MAX_BASE = 100_000
@@ -373,6 +374,40 @@ class MergedAssignment(models.Model):
 
     def __str__(self) -> str:
         return f"lead {self.lead_id} in merge {self.merge_id}"
+
+
+class FormerAssignment(models.Model):
+    """What a bulk change found of one tag on one lead, and what it left: undo puts back the former where the latter
+    still stands. Kept for 30 days.
+
+    `written_assigned_at` null: it left no assignment.
+    """
+
+    pk = models.CompositePrimaryKey("job_id", "lead_id")
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="+", db_index=False)
+    # The statement that writes these takes lead and tag from the assignments themselves.
+    lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False)
+    tag = models.ForeignKey(Tag, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False)
+    existed = models.BooleanField(help_text="False: the lead had no assignment of the tag, not even a removed one.")
+    assigned_at = models.DateTimeField(null=True)
+    expiration_at = models.DateTimeField(null=True)
+    is_expired = models.BooleanField(null=True)
+    removed_at = models.DateTimeField(null=True)
+    written_assigned_at = models.DateTimeField(null=True)
+    written_expiration_at = models.DateTimeField(null=True)
+    written_removed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(existed=True, assigned_at__isnull=False) | Q(existed=False, assigned_at__isnull=True),
+                name="formerassignment_existed_had_a_start",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"tag {self.tag_id} on lead {self.lead_id} before job {self.job_id}"
 
 
 def calculate_tag_expiration(*, assigned_at: dt.datetime, expiration_days: int | None) -> dt.datetime | None:

@@ -18,7 +18,7 @@ from leads.models import Lead
 from tags.models import LeadTag, RuleChange, Tag, TagAlias, TagGroup, calculate_tag_expiration, fold_name
 from tags.queries import APPLY_RULE_CHANGE as APPLY_RULE_CHANGE
 from tags.queries import FIELDS, Difference, changed_since, differences, history_as_of, job_applying, version_of
-from tags.sql import hold_expiration_days, with_other_clocks
+from tags.sql.expirations import hold_expiration_days, with_other_clocks
 
 
 class RuleStale(Exception):
@@ -252,6 +252,7 @@ def assign_tag(*, lead_id: int, tag: Tag, at: dt.datetime) -> LeadTag:
 def remove_tag(*, lead_id: int, tag: Tag, at: dt.datetime) -> bool:
     """Take a tag off a lead; the row stays. False when it was not on it."""
     with transaction.atomic():
+        list(Lead.objects.select_for_update().filter(pk=lead_id).values_list("pk"))  # lead first, as everybody
         removed = LeadTag.objects.kept().filter(lead_id=lead_id, tag=tag).update(removed_at=at)
         if removed:
             mark_due(lead_ids=[lead_id], at=at, cause=Lead.Cause.TAG_CHANGE)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from tags import expiration_views, rule_views, trail_views, views
+from tags import bulk_views, expiration_views, rule_views, trail_views, views
 from tags.merges import views as merge_views
 
 app_name = "tags"
@@ -24,6 +24,9 @@ urlpatterns = [
     path("curve/", rule_views.curve, name="curve"),
     path("expiring/hide/", views.hide_expiring, name="hide-expiring"),
     path("expiring/show/", views.show_expiring, name="show-expiring"),
+    path("bulk/", bulk_views.bulk, name="bulk"),
+    path("bulk/<int:pk>/", bulk_views.bulk_job, name="bulk-job"),
+    path("bulk/<int:pk>/undo/", bulk_views.undo, name="bulk-undo"),
     path("lead/<int:pk>/", views.lead_panel, name="lead-panel"),
     path("lead/<int:pk>/assign/", views.assign, name="assign"),
     path("lead/<int:pk>/remove/<int:tag_id>/", views.remove, name="remove"),

@@ -31,6 +31,7 @@ CLOCK_READERS = {
     "scoring/merges.py:run_undo": "as with a rule change below",
     "scoring/nightly.py:check_scores": "people write meanwhile: what became due since the run began is left out",
     "scoring/operations.py:run_rule_change": "a rule change is applied when it is, not when its job began",
+    "tags/bulk.py:_score_after_commit": "leads that were scored since the job began would be newer than its moment",
     "tags/operations.py:start_rule_change_job": "read after the commit: whoever scored later knew the new rules",
 }
 CURSOR_OPENERS = {

@@ -204,3 +204,85 @@ def test_a_phone_shows_cards_and_nothing_runs_off_its_side(browser, live_server,
     tab.wait_for_url(re.compile("sort=-address"))
     assert tab.locator(".leads .line").all_inner_texts() == ["2 FAR ST", "1 NEAR ST"]
     context.close()
+
+
+def test_a_tag_goes_on_all_that_match_a_filter_and_off_again_by_undo(page, worker, monkeypatch):
+    monkeypatch.setattr("leads.queries.PAGE_SIZE", 4)
+    vacant, mark = make_tag(name="Empty House", base_score=400), make_tag(name="County List", base_score=100)
+    had = make_scored_lead(tags=[vacant, mark], address="1 WEXCOMBE DR")
+    for house in range(2, 11):
+        make_scored_lead(tags=[mark], address=f"{house} WEXCOMBE DR")
+    make_scored_lead(tags=[], address="1 OTHER ST")
+    page.goto("/leads/")
+    bar = page.locator("#bulk-form")
+    expect(bar).to_be_hidden()
+    page.locator("#id_q").press_sequentially("wexcombe", delay=30)
+    page.wait_for_url("**/leads/?q=wexcombe")
+
+    # One row, then the page, then all that match: by keyboard as well as by mouse.
+    page.get_by_label("Select 1 WEXCOMBE DR").focus()
+    page.keyboard.press("Space")
+    expect(page.locator("#picked")).to_have_text("1 selected")
+    page.check("#pick-page")
+    expect(page.locator("#picked")).to_have_text("4 selected")
+    expect(page.locator("#announcer")).to_have_text("4 selected")
+    page.check("#pick-all")
+    expect(page.locator("#picked")).to_have_text("10 selected")
+    page.uncheck(".leads tbody tr:nth-child(2) input[name=lead]")
+    expect(page.locator("#picked")).to_have_text("3 selected")
+    expect(page.locator("#pick-all")).not_to_be_checked()
+    page.click("#bulk-form button:has-text('Clear')")
+    expect(bar).to_be_hidden()
+    page.check("#pick-page")
+    page.check("#pick-all")
+    page.select_option("#bulk-tag", label="Empty House")
+    page.click("text=Add tag")
+
+    # The address of the confirmation holds everything: it survives a reload.
+    page.wait_for_url("**/tags/bulk/?*")
+    page.reload()
+    expect(page.locator("h1")).to_have_text("Add Empty House to 10 leads")
+    counts = [page.inner_text(f"#bulk-{name}") for name in ("count", "changing", "unchanged")]
+    assert counts == ["10", "9", "1"]
+    assert page.locator(".leads .line").count() == 8
+    page.click("#bulk-start")
+
+    # The bar asks by itself until the job has ended.
+    page.wait_for_url(re.compile(r"/tags/bulk/\d+/$"))
+    page.wait_for_selector("#changed", timeout=60_000)
+    assert [page.inner_text("#changed"), page.inner_text("#unchanged")] == ["9", "1"]
+    page.click("text=See the leads")
+    page.wait_for_url("**/leads/?q=wexcombe")
+    assert {number(text) for text in page.locator(".score-number").all_inner_texts()} == {500}
+    page.go_back()
+    page.click("#undo")
+    page.wait_for_selector("#put-back", timeout=60_000)
+    assert [page.inner_text("#put-back"), page.inner_text("#left")] == ["9", "0"]
+    page.goto("/leads/?score_min=500")
+    assert page.locator(".leads .line").all_inner_texts() == [had.address]
+
+
+def test_selecting_works_without_scripts_and_on_a_phone(browser, live_server, analyst):
+    tag = make_tag(name="Empty House")
+    for house in range(3):
+        make_lead(address=f"{house} NEAR ST")
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, base_url=live_server.url, is_mobile=True, java_script_enabled=False
+    )
+    tab = context.new_page()
+    tab.goto("/login/")
+    tab.fill("#id_username", "analyst")
+    tab.fill("#id_password", "correct horse battery")
+    tab.click("button[type=submit]")
+    tab.goto("/leads/?sort=address")
+    expect(tab.locator("#bulk-form")).to_be_hidden()
+    expect(tab.locator("#pick-page")).to_be_hidden()
+    tab.check(".leads tbody tr:nth-child(2) input[name=lead]")
+    expect(tab.locator("#bulk-form")).to_be_visible()
+    tab.select_option("#bulk-tag", label=tag.name)
+    tab.click("text=Add tag")
+    expect(tab.locator("h1")).to_have_text("Add Empty House to 1 lead")
+    assert tab.locator(".leads .line").all_inner_texts() == ["1 NEAR ST"]
+    box = tab.locator("#bulk-start").bounding_box()
+    assert box["x"] + box["width"] <= 390
+    context.close()

@@ -1,0 +1,1 @@
+"""Set-based statements over tags and assignments; each says its effect and its index."""
