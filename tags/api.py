@@ -84,6 +84,7 @@ class TagSerializer(serializers.ModelSerializer):
             "reassertion",
             "group",
             "is_archived",
+            "merged_into",
             "needs_review",
             "version",
         ]
@@ -103,6 +104,7 @@ TAG_EXAMPLE: dict[str, Any] = {
     "reassertion": "restart",
     "group": {"id": 1, "name": "Court", "cap": 2000},
     "is_archived": False,
+    "merged_into": None,
     "needs_review": False,
     "version": 41,
 }
@@ -141,6 +143,13 @@ class TagCreateSerializer(StrictSerializer):
         min_value=1,
         max_value=MAX_DAYS,
         help_text="Days until an assignment expires; null: never. Holds for later assignments.",
+    )
+    notice_days = StrictIntegerField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=MAX_DAYS,
+        help_text="Days before its end from which an assignment is expiring soon; null: as the installation says.",
     )
     decay_steps = serializers.ListField(
         child=serializers.ListField(child=StrictIntegerField(), min_length=2, max_length=2),

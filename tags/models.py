@@ -19,6 +19,7 @@ from leads.models import Lead
 MAX_BASE = 100_000
 MAX_DAYS = 36_500
 MAX_STEPS = 12
+MAX_NAME_KEY = 160
 
 
 def fold_name(name: str) -> str:
@@ -118,7 +119,7 @@ class Tag(models.Model):
         RESTART = "restart", "Restart the clock"
 
     name = models.CharField(max_length=80)
-    name_key = models.CharField(max_length=160, editable=False)
+    name_key = models.CharField(max_length=MAX_NAME_KEY, editable=False)
     description = models.CharField(max_length=200, blank=True)
     color = models.CharField(
         max_length=7,
@@ -215,6 +216,8 @@ class Tag(models.Model):
         self.name_key = fold_name(self.name)
         if not self.name_key:
             raise ValidationError({"name": "A tag's name needs a letter or a digit."})
+        if len(self.name_key) > MAX_NAME_KEY:  # one character may fold into three
+            raise ValidationError({"name": "Spelled out for comparison this name is too long; choose a shorter one."})
         if self.pk and self.merged_into is not None and Tag.objects.filter(pk=self.pk, merged_into=self.merged_into):
             raise ValidationError(
                 f"This tag was merged into {self.merged_into}, so its rule counts no more: "
@@ -235,7 +238,7 @@ class Tag(models.Model):
 class TagAlias(models.Model):
     """A former name; lists that still use it find the tag."""
 
-    name_key = models.CharField(max_length=160)
+    name_key = models.CharField(max_length=MAX_NAME_KEY)
     tag = models.ForeignKey(Tag, on_delete=models.CASCADE, related_name="aliases")
 
     class Meta:

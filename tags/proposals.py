@@ -141,13 +141,16 @@ def _read_return(data: QueryDict, kind: str, pk: int | None) -> Proposal:
             rule.clean()
         except ValidationError as error:
             raise ProposalRefused(f"{rule}: {' '.join(error.messages)}") from error
-    _refuse_while_applying(rules)
+    # Undoing a retroactive change is retroactive too.
+    again = set(change.retroactive_tag_ids) if kind == UNDO else set()
+    anew = [rule for rule in rules if isinstance(rule, Tag) and rule.pk in again]
+    _refuse_while_applying([rule for rule in rules if rule not in anew])
     page = reverse("tags:change" if kind == ROLLBACK else "tags:undo", args=[change.pk])
     usual = f"roll back to version {change.pk}" if kind == ROLLBACK else f"undo version {change.pk}"
     return Proposal(
         rules=rules,
         edits=edits_of(rules),
-        expirations=[],
+        expirations=[ExpirationChange(tag.pk, tag.expiration_days, True) for tag in anew],
         threshold=form.cleaned_data["threshold"],
         rights=["tags.change_tag", "tags.change_taggroup"],
         reason=data.get("reason", "") or usual,

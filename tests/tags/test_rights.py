@@ -9,7 +9,9 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from leads.models import Lead
+from leads.selections import select_ids
 from tags import urls
+from tags.bulk import Action, start_bulk_tagging
 from tags.merges.operations import merge_tags
 from tags.models import RuleChange, TagGroup
 from tags.operations import publish_rule_change
@@ -36,13 +38,23 @@ PAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "change": (RULES, RULES),
     "undo": (RULES, RULES),
     "curve": (SEES, NOBODY),
+    "expiration-effect": (RULES, NOBODY),
+    "expirations": (RULES, RULES),
+    "expirations-effect": (RULES, NOBODY),
+    "hide-expiring": (NOBODY, SEES),
+    "show-expiring": (NOBODY, SEES),
+    "bulk": (TAGS, TAGS),
+    "bulk-job": (SEES, NOBODY),
+    "bulk-undo": (NOBODY, TAGS),
     "lead-panel": (SEES, NOBODY),
     "assign": (NOBODY, TAGS),
     "remove": (NOBODY, TAGS),
 }
 API: dict[str, dict[str, tuple[str, ...]]] = {
-    "tags": {"get": SEES},
-    "tags/{pk}": {"get": SEES},
+    "tags": {"get": SEES, "post": RULES},
+    "tags/{pk}": {"get": SEES, "patch": RULES},
+    "tags/{pk}/update-expiration": {"post": RULES},
+    "tags/bulk-update-expiration": {"post": RULES},
 }
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -56,7 +68,11 @@ def things() -> dict[str, int]:
     gone, stays = make_tag(), make_tag()
     merge = merge_tags(merged_id=gone.pk, into_id=stays.pk, expected=0, by=None, at=timezone.now())
     RuleChange.objects.update(applied_at=timezone.now())
-    return {"tag": tag.pk, "group": group.pk, "lead": lead.pk, "change": change.pk, "merge": merge.pk}
+    bulk = start_bulk_tagging(
+        selection=select_ids([make_lead().pk]), action=Action.ADD, tag=stays, confirmed=None, by=None, at=timezone.now()
+    )
+    made = {"tag": tag, "group": group, "lead": lead, "change": change, "merge": merge, "job": bulk}
+    return {name: thing.pk for name, thing in made.items()}
 
 
 OF = {
@@ -65,6 +81,8 @@ OF = {
     "undo": "change",
     "merged": "merge",
     "undo-merge": "merge",
+    "bulk-job": "job",
+    "bulk-undo": "job",
     "lead-panel": "lead",
     "assign": "lead",
     "remove": "lead",
