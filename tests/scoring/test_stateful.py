@@ -124,6 +124,8 @@ class Scores(RuleBasedStateMachine):
             lead_tag.expiration_at = expiration_of(
                 assigned_at=lead_tag.assigned_at, expiration_days=tag.expiration_days
             )
+            # Whoever moves a clock sets its flag.
+            lead_tag.is_expired = lead_tag.expiration_at is not None and lead_tag.expiration_at <= self.at
             lead_tag.save()
         mark_due(lead_ids={row.lead_id for row in touched}, at=self.at, cause=Lead.Cause.TAG_CHANGE)
 
