@@ -123,22 +123,25 @@ def resolve_keys(batch_id: int, *, is_resumed: bool = False) -> None:
     _run("ANALYZE {keyed} (first_line, line, group_size, problem)", batch_id)
 
 
+# City and state that different rows tell of one line and ZIP belong together: they become one lead, which knows both
+# when the next list comes.
 _TAKE_KNOWN_ZIP = """
-    UPDATE {staged} row SET zip = known.zip, place = known.zip
-    FROM (
-        SELECT key_stem, city, state, min(zip) AS zip FROM (
-            SELECT wanted.key_stem, wanted.city, wanted.state, lead.zip
-            FROM (SELECT DISTINCT key_stem, city, state FROM {staged}
-                  WHERE zip = '' AND city <> '' AND state <> '') wanted
-            -- A stem ends in "|"; "}}" is the next character, so that this range is all keys with the stem.
-            JOIN leads_lead lead ON lead.address_key >= wanted.key_stem
-                AND lead.address_key < left(wanted.key_stem, -1) || '}}'
-                AND (lead.city, lead.state) = (wanted.city, wanted.state) AND lead.zip <> ''
-            UNION
-            SELECT key_stem, city, state, zip FROM {staged} WHERE zip <> '' AND city <> '' AND state <> ''
-        ) either
-        GROUP BY key_stem, city, state HAVING min(zip) = max(zip)
-    ) known
+    WITH wanted AS (SELECT DISTINCT key_stem FROM {staged} WHERE zip = '' AND city <> '' AND state <> ''),
+    told AS MATERIALIZED (
+        SELECT wanted.key_stem, lead.zip, lead.city, lead.state
+        -- A stem ends in "|"; "}}" is the next character, so that this range is all keys with the stem.
+        FROM wanted JOIN leads_lead lead ON lead.address_key >= wanted.key_stem
+            AND lead.address_key < left(wanted.key_stem, -1) || '}}' AND lead.zip <> ''
+        UNION
+        SELECT key_stem, zip, city, state FROM {staged} JOIN wanted USING (key_stem) WHERE zip <> ''
+    ),
+    known AS (
+        SELECT key_stem, cities.city, states.state, min(zip) AS zip
+        FROM told cities JOIN told states USING (key_stem, zip)
+        WHERE cities.city <> '' AND states.state <> ''
+        GROUP BY key_stem, cities.city, states.state HAVING min(zip) = max(zip)
+    )
+    UPDATE {staged} row SET zip = known.zip, place = known.zip FROM known
     WHERE row.zip = '' AND (row.key_stem, row.city, row.state) = (known.key_stem, known.city, known.state)
 """
 

@@ -3,14 +3,17 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from jobs.ranges import in_threads
 from leads.models import Lead
 from scoring.sql import what_if as statement
+from scoring.sql.passes import range_bounds
 from tags.models import Tag, TagGroup
 
-MOVERS = 10
 BINS = 30
+RANGE_LEADS = 100_000
 MANY = 0.05  # share of all assignments from which reading every one is cheaper than looking leads up
 
 
@@ -123,9 +126,13 @@ def _compare(
         for tag in tags.values()
     ]
     group_rows = [{"id": group.pk, "cap": group.cap} for group in groups.values()]
-    params = {"at": at, "touched": sorted(touched), "threshold": threshold, "movers": MOVERS, "width": width}
-    are_many = statement.share_of_carriers(tag_ids=sorted(touched)) > MANY
-    return statement.compare(params=params, tags=tag_rows, groups=group_rows, are_many=are_many)
+    params = {"at": at, "touched": sorted(touched), "threshold": threshold, "width": width}
+    compare = partial(statement.compare, params=params, tags=tag_rows, groups=group_rows)
+    if statement.share_of_carriers(tag_ids=sorted(touched)) <= MANY:
+        return compare()
+    ranges = range_bounds(leads=RANGE_LEADS)
+    found = in_threads([partial(compare, bounds=bounds) for bounds in ranges])
+    return sum(found[1:], start=found[0]) if found else compare()
 
 
 def _bin_width() -> int:

@@ -272,8 +272,9 @@ def _drain(where: str, turn: int) -> float:
     """Make leads due whose tags changed, then drain them; seconds of the drain."""
     at = AT + dt.timedelta(seconds=turn + 1)
     run_sql(
-        f"UPDATE leads_lead SET rescore_at = %s, score = score + 1, score_revision = score_revision + 1 WHERE {where}",
-        [at],
+        "UPDATE leads_lead SET rescore_at = %s, rescore_cause = %s, score = score + 1, "
+        f"score_revision = score_revision + 1 WHERE {where}",
+        [at, Lead.Cause.IMPORT],
     )
     run_sql("VACUUM (ANALYZE) leads_lead")
     return seconds_of(lambda: drain_due(at=at))

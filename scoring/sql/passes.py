@@ -10,11 +10,12 @@ from psycopg import sql
 
 from jobs.ranges import RangeCollided
 from scoring.models import ScoreChange
-from scoring.sql.expression import Cap, read_caps, totals
+from scoring.sql.expression import read_caps, totals
 
-# Effect: scores the chosen leads at %(at)s; writes score and next moment where they differ, and one row of history for
-# each score that changed. A lead scored at a later moment is left alone; one that somebody wrote meanwhile (its
-# revision or xmin moved) is skipped, and named for another try: two passes that meet may know different rules.
+# Effect: scores the chosen leads at %(at)s; writes score and next moment where they differ, the flags of what has ended
+# since, and one row of history for each score that changed. A lead scored at a later moment is left alone; one that
+# somebody wrote meanwhile (its revision or xmin moved) is skipped, and named for another try: two passes that meet may
+# know different rules.
 # Index: leads_lead_pkey or lead_due for the choice; leadtag_unique alone (it holds the clocks) for the assignments.
 _SCORE = sql.SQL(
     """
@@ -23,6 +24,8 @@ _SCORE = sql.SQL(
         SELECT lead.id, lead.xmin AS version, lead.score_revision, lead.rescore_cause, lead.score AS old_score,
                coalesce(total.score, 0) AS score, total.next_at, total.is_unapplied,
                total.last_end > coalesce(lead.scored_at, '-infinity') AS has_ended,
+               CASE WHEN lead.rescore_cause IS NULL THEN coalesce(lead.scored_at, '-infinity') ELSE '-infinity' END
+                   AS flagged_upto,
                coalesce(lead.scored_at > %(at)s, false) AS is_newer
         FROM leads_lead lead LEFT JOIN total ON total.lead_id = lead.id
         WHERE {chosen} AND (lead.score <> coalesce(total.score, 0) OR lead.rescore_at IS DISTINCT FROM total.next_at
@@ -34,7 +37,8 @@ _SCORE = sql.SQL(
         FROM met
         WHERE NOT met.is_newer
           AND lead.id = met.id AND lead.score_revision = met.score_revision AND lead.xmin = met.version
-        RETURNING lead.id, met.old_score, met.score, met.rescore_cause, met.is_unapplied, met.has_ended
+        RETURNING lead.id, met.old_score, met.score, met.rescore_cause, met.is_unapplied, met.has_ended,
+                  met.flagged_upto
     ),
     recorded AS (
         INSERT INTO scoring_scorechange (lead_id, at, from_score, to_score, cause, job_id)
@@ -44,7 +48,16 @@ _SCORE = sql.SQL(
                %(job_id)s
         FROM written WHERE old_score <> score
         RETURNING 1
-    ){flagged}
+    ),
+    -- Whoever moves a clock sets its flag; what time ends since is found in the index, so that no other row is fetched.
+    ended AS (
+        SELECT lt.lead_id, lt.tag_id FROM written JOIN tags_leadtag lt ON lt.lead_id = written.id
+        WHERE lt.removed_at IS NULL AND lt.expiration_at <= %(at)s AND lt.expiration_at > written.flagged_upto
+    ),
+    flagged AS (
+        UPDATE tags_leadtag lt SET is_expired = true FROM ended
+        WHERE lt.lead_id = ended.lead_id AND lt.tag_id = ended.tag_id AND NOT lt.is_expired
+    )
     SELECT (SELECT count(*) FROM leads_lead lead WHERE {chosen}),
            (SELECT count(*) FROM recorded),
            (SELECT count(*) FROM met WHERE is_newer),
@@ -52,18 +65,8 @@ _SCORE = sql.SQL(
             WHERE NOT is_newer AND NOT EXISTS (SELECT 1 FROM written WHERE written.id = met.id))
     """
 )
-# Effect: the expiry flags of the leads just written say what their clocks say. Index: leadtag_unique.
-_FLAG_WRITTEN = sql.SQL(
-    """,
-    flagged AS (
-        UPDATE tags_leadtag lt SET is_expired = NOT lt.is_expired
-        FROM written
-        WHERE lt.lead_id = written.id AND lt.removed_at IS NULL
-          AND lt.is_expired <> coalesce(lt.expiration_at <= %(at)s, false)
-    )"""
-)
-# Effect: the same for whatever lies in a slice of the table's pages, read in their order. What a later moment has
-# ended stays so. No index: a range of pages, by ctid.
+# Effect: the expiry flags on a slice of the table's pages, read in their order, say what the clocks say; what a later
+# moment has ended stays so. No index: a range of pages, by ctid.
 _FLAG_PAGES = """
     UPDATE tags_leadtag lt SET is_expired = NOT lt.is_expired
     WHERE lt.ctid >= %(from)s::tid AND lt.ctid < %(to)s::tid AND lt.removed_at IS NULL
@@ -103,16 +106,12 @@ class Scored:
         return Scored(self.leads + other.leads, self.changed + other.changed, self.newer + other.newer)
 
 
-def _statement(of: tuple[sql.SQL, sql.SQL], caps: Sequence[Cap], flagged: sql.Composable) -> sql.Composed:
-    chosen_tags, chosen = of
-    return _SCORE.format(totals=totals(chosen_tags, caps=caps), chosen=chosen, flagged=flagged, **_CAUSES)
-
-
-def _score(of: tuple[sql.SQL, sql.SQL], params: dict[str, Any], flagged: sql.Composable) -> Scored:
+def _score(of: tuple[sql.SQL, sql.SQL], params: dict[str, Any]) -> Scored:
     """Run the statement, and again for what was skipped: each statement sees what was committed before it."""
     scored = Scored()
     for _ in range(TRIES):
-        statement = _statement(of, read_caps(), flagged)
+        chosen_tags, chosen = of
+        statement = _SCORE.format(totals=totals(chosen_tags, caps=read_caps()), chosen=chosen, **_CAUSES)
         with connection.cursor() as cursor:
             cursor.execute(statement, params)
             *counts, skipped = cursor.fetchone()
@@ -124,8 +123,8 @@ def _score(of: tuple[sql.SQL, sql.SQL], params: dict[str, Any], flagged: sql.Com
 
 
 def score_range(*, first: int, last: int, at: dt.datetime, job_id: int | None = None) -> Scored:
-    """Score the leads with ids in [first, last], due or not. Their flags are left to `flag_pages`."""
-    return _score(_OF_RANGE, {"first": first, "last": last, "at": at, "job_id": job_id}, sql.SQL(""))
+    """Score the leads with ids in [first, last], due or not."""
+    return _score(_OF_RANGE, {"first": first, "last": last, "at": at, "job_id": job_id})
 
 
 def flag_pages(*, first: int, end: int | None, at: dt.datetime) -> None:
@@ -144,7 +143,7 @@ def count_pages() -> int:
 
 def score_leads(*, lead_ids: Sequence[int], at: dt.datetime, job_id: int | None = None) -> Scored:
     """Score these leads, due or not. Rows are locked in the order given: pass ids sorted."""
-    return _score(_OF_IDS, {"ids": list(lead_ids), "at": at, "job_id": job_id}, _FLAG_WRITTEN)
+    return _score(_OF_IDS, {"ids": list(lead_ids), "at": at, "job_id": job_id})
 
 
 def verify_range(*, first: int, last: int, at: dt.datetime) -> dict[str, int]:

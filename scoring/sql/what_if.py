@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 from psycopg import sql
 
 from scoring.sql.expression import PROPOSED_ENDS, PROPOSED_RULES, Cap, read_caps, totals
@@ -12,16 +12,17 @@ from scoring.sql.expression import PROPOSED_ENDS, PROPOSED_RULES, Cap, read_caps
 _TOUCHED = sql.SQL(
     "lt.lead_id IN (SELECT lead_id FROM tags_leadtag WHERE tag_id = ANY(%(touched)s) AND removed_at IS NULL)"
 )
-_EVERY = sql.SQL("true")
+_IN_RANGE = sql.SQL("lt.lead_id BETWEEN %(first)s AND %(last)s")
 
+MOVERS = 10
 # compared(lead_id, before, after): every lead that carries a touched tag, under today's rules and the proposed ones.
 _WHAT_IF = sql.SQL(
     """
     WITH before AS (WITH {today} SELECT lead_id, score FROM total),
     after AS (WITH {proposed} SELECT lead_id, score FROM total),
-    -- Materialized: the planner takes a total for 200 rows, and would look each of a million leads up by index.
     touched AS MATERIALIZED (
-        SELECT DISTINCT lead_id FROM tags_leadtag WHERE tag_id = ANY(%(touched)s) AND removed_at IS NULL
+        SELECT DISTINCT lead_id FROM tags_leadtag lt
+        WHERE tag_id = ANY(%(touched)s) AND removed_at IS NULL AND {in_range}
     ),
     compared AS MATERIALIZED (
         SELECT lead_id, before.score AS before, after.score AS after
@@ -62,29 +63,48 @@ class Compared:
     fallers: list[tuple[int, int, int]]
     bins: list[tuple[int, int, int]]
 
+    def __add__(self, other: "Compared") -> "Compared":
+        """The same of two sets of leads together."""
+        bins: dict[int, tuple[int, int]] = {}
+        for number, before, after in (*self.bins, *other.bins):
+            was = bins.get(number, (0, 0))
+            bins[number] = (was[0] + before, was[1] + after)
+        return Compared(
+            leads=self.leads + other.leads,
+            rising=self.rising + other.rising,
+            falling=self.falling + other.falling,
+            crossing_up=self.crossing_up + other.crossing_up,
+            crossing_down=self.crossing_down + other.crossing_down,
+            risers=sorted(self.risers + other.risers, key=lambda row: (row[1] - row[2], row[0]))[:MOVERS],
+            fallers=sorted(self.fallers + other.fallers, key=lambda row: (row[2] - row[1], row[0]))[:MOVERS],
+            bins=[(number, *counts) for number, counts in sorted(bins.items())],
+        )
+
 
 def compare(
     *,
     params: dict[str, Any],
     tags: list[dict[str, Any]],
     groups: list[dict[str, Any]],
-    are_many: bool,
+    bounds: tuple[int, int] | None = None,
 ) -> Compared:
     """Leads that carry a touched tag under today's rules and under `tags` and `groups`, which are whole sets of rules.
 
-    `params`: at, touched (tag ids), threshold, movers (how many), width (of a bin, in points). With `are_many` all
-    assignments are read in one go; else those of the leads in question. Index: leadtag_by_tag, leadtag_unique.
+    `params`: at, touched (tag ids), threshold, width (of a bin, in points). With `bounds` only leads with ids in
+    (after, upto], all of whose assignments are read in the index's order; else those of the leads in question are
+    looked up. Index: leadtag_unique; leadtag_by_tag.
     """
-    chosen = _EVERY if are_many else _TOUCHED
+    chosen = _TOUCHED if bounds is None else _IN_RANGE
     caps = [Cap(group["id"], group["cap"]) for group in groups if group["cap"] is not None]
     statement = _WHAT_IF.format(
         today=totals(chosen, caps=read_caps()),
         proposed=totals(chosen, caps=caps, rules=PROPOSED_RULES, ends=PROPOSED_ENDS),
+        in_range=sql.SQL("true") if bounds is None else _IN_RANGE,
     )
-    with transaction.atomic(), connection.cursor() as cursor:
-        if are_many:  # a row for each lead and group, kept in memory twice: on disk it takes half as long again
-            cursor.execute("SET LOCAL work_mem = '128MB'")
-        cursor.execute(statement, {**params, "tags": json.dumps(tags), "groups": json.dumps(groups)})
+    after, upto = bounds or (0, 0)
+    given = {"tags": json.dumps(tags), "groups": json.dumps(groups), "movers": MOVERS, "first": after + 1, "last": upto}
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params | given)
         leads, rising, falling, up, down, risers, fallers, bins = cursor.fetchone()
     return Compared(
         leads=leads,

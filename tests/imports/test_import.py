@@ -444,6 +444,15 @@ rows = st.lists(
     ],
     rule="overwrite",
 )
+@example(
+    # Only together do the first two rows say in which ZIP the third lies.
+    content=[
+        row_of(address="1 Oak St", state="NJ", zip="07030", apn="1"),
+        row_of(address="1 Oak St", city="Hoboken", zip="07030", apn="1"),
+        row_of(address="1 Oak St", city="Hoboken", state="NJ", apn="1", tags="Vacant"),
+    ],
+    rule="fill",
+)
 @given(content=rows, rule=st.sampled_from(["fill", "overwrite", "skip"]))
 def test_every_row_is_accounted_for_and_importing_again_is_idle(content, rule) -> None:
     assume(any(any(row.values()) for row in content))  # a file of blanks is refused, not imported
