@@ -9,7 +9,7 @@ CHECK_OLD = import sys; sys.version_info >= (3, 11) or sys.exit("LeadScore needs
 help:
 	@echo "make run      start LeadScore on http://127.0.0.1:8000/ (PORT=, HOST=, LEADSCORE_DATA_DIR=)"
 	@echo "make demo     the same with sample leads, on its own data in .data-demo"
-	@echo "make test     every test, on servers of its own (ARGS= goes to pytest)"
+	@echo "make test     every test, on servers of its own (ARGS= goes to pytest; -n 0 uses one process)"
 	@echo "make check    lint, format, types, imports, migrations, deployment"
 	@echo "make format   format the code and mend what ruff can mend"
 
@@ -21,7 +21,7 @@ demo: install
 	@exec $(BIN)/python -m leadscore.embedded.run --samples
 
 test: .venv/.installed-dev
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest -n 2 $(ARGS)
 
 # Each line fails the target; the last two need no server.
 check: .venv/.installed-dev

@@ -218,6 +218,7 @@ def test_a_tag_goes_on_all_that_match_a_filter_and_off_again_by_undo(page, worke
     expect(bar).to_be_hidden()
     page.locator("#id_q").press_sequentially("wexcombe", delay=30)
     page.wait_for_url("**/leads/?q=wexcombe")
+    expect(page.locator(".count")).to_have_text("10 of 11 leads")
 
     # One row, then the page, then all that match: by keyboard as well as by mouse.
     page.get_by_label("Select 1 WEXCOMBE DR").focus()

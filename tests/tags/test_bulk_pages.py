@@ -347,7 +347,7 @@ def test_the_api_takes_ids(api):
         ({"filter": {"city": "Nowhere"}}, "filter", "No lead matches this filter"),
         ({"filter": {"q": "a\x00b"}}, "filter.q", "Null characters are not allowed."),
         ({"lead_ids": [1]}, "request", "either `filter` or `lead_ids`"),
-        ({"dryrun": True}, "dryrun", "Unknown field; the fields are action, tag, filter"),
+        ({"dryrun": True}, "dryrun", "Unknown field; the fields here are action, tag, filter"),
         ({"expected_count": -1}, "expected_count", "greater than or equal to 0"),
         ({"dry_run": "perhaps"}, "dry_run", "valid boolean"),
     ],

@@ -117,7 +117,7 @@ def test_a_manager_previews_and_publishes_with_retroactive_effect(manager_client
     assert change.retroactive_tag_ids == [tag.pk]
     page = words(manager_client.get(f"/tags/{tag.pk}/"))
     assert "being applied : assignments get their end anew and leads their new scores" in page
-    assert "Retroactive: existing assignments get their end anew" in page
+    assert "Retroactive: the assignments that run get their expiration anew" in page
     run_job(job_id=Job.objects.get().pk)
     for address in (f"/tags/{tag.pk}/", "/tags/changes/", f"/tags/changes/{change.pk}/"):
         assert "Retroactive: 3 assignments changed, 1 expired, 0 revived" in words(manager_client.get(address))

@@ -71,6 +71,7 @@ def test_a_tag_tells_its_rules(api) -> None:
         "reassertion": "restart",
         "group": {"id": group.pk, "name": "Court papers", "cap": 2000},
         "is_archived": True,
+        "merged_into": None,
         "needs_review": True,
         "version": version_of(tag),
     }

@@ -84,7 +84,7 @@ def test_the_trail_says_what_a_retroactive_change_did(manager_client, manager):
     )
     publish(make_tag(name="Flooded"), base_score=5)
     (entry,) = trail(manager_client, retroactive="yes")
-    assert "Retroactive : 1,200 assignments affected, 0 expired, 35 revived" in entry
+    assert "Retroactive: 1,200 assignments changed, 0 expired, 35 revived" in entry
     assert not any("Haunted" in entry and "60 days" in entry for entry in trail(manager_client, retroactive="no"))
     (row,) = rows_of(manager_client.get("/tags/changes/export/", {"retroactive": "yes"}))
     assert row["reason"] == "'=HYPERLINK(1)"
