@@ -144,7 +144,7 @@ CACHES = {
 # Connections that one job may use at once: PostgreSQL does its ranges side by side.
 JOB_CONNECTIONS = env.int("LEADSCORE_JOB_CONNECTIONS", default=min(os.cpu_count() or 1, 4))
 # Leads that one transaction of a full run scores: its rows are locked while it writes.
-SCORE_RANGE_LEADS = env.int("LEADSCORE_RANGE_LEADS", default=50_000)
+SCORE_RANGE_LEADS = env.int("LEADSCORE_RANGE_LEADS", default=100_000)
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {

@@ -394,7 +394,6 @@ class FormerAssignment(models.Model):
     existed = models.BooleanField(help_text="False: the lead had no assignment of the tag, not even a removed one.")
     assigned_at = models.DateTimeField(null=True)
     expiration_at = models.DateTimeField(null=True)
-    is_expired = models.BooleanField(null=True)
     removed_at = models.DateTimeField(null=True)
     written_assigned_at = models.DateTimeField(null=True)
     written_expiration_at = models.DateTimeField(null=True)

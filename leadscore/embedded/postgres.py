@@ -231,7 +231,7 @@ def _settings(*, fast: bool) -> dict[str, str]:
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
         "max_connections": "60",
-        "shared_buffers": f"{min(2048, max(64, memory // 8))}MB",
+        "shared_buffers": f"{min(4096, max(64, memory // 8))}MB",
         "effective_cache_size": f"{max(128, memory // 2)}MB",
         "maintenance_work_mem": f"{min(256, max(32, memory // 16))}MB",
         "work_mem": "32MB" if memory >= 2048 else "8MB",

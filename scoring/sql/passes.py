@@ -24,8 +24,7 @@ _SCORE = sql.SQL(
         SELECT lead.id, lead.xmin AS version, lead.score_revision, lead.rescore_cause, lead.score AS old_score,
                coalesce(total.score, 0) AS score, total.next_at, total.is_unapplied,
                total.last_end > coalesce(lead.scored_at, '-infinity') AS has_ended,
-               CASE WHEN lead.rescore_cause IS NULL THEN coalesce(lead.scored_at, '-infinity') ELSE '-infinity' END
-                   AS flagged_upto,
+               total.last_end, least(lead.rescore_at, coalesce(lead.scored_at, '-infinity')) AS flagged_upto,
                coalesce(lead.scored_at > %(at)s, false) AS is_newer
         FROM leads_lead lead LEFT JOIN total ON total.lead_id = lead.id
         WHERE {chosen} AND (lead.score <> coalesce(total.score, 0) OR lead.rescore_at IS DISTINCT FROM total.next_at
@@ -38,7 +37,7 @@ _SCORE = sql.SQL(
         WHERE NOT met.is_newer
           AND lead.id = met.id AND lead.score_revision = met.score_revision AND lead.xmin = met.version
         RETURNING lead.id, met.old_score, met.score, met.rescore_cause, met.is_unapplied, met.has_ended,
-                  met.flagged_upto
+                  met.last_end, met.flagged_upto
     ),
     recorded AS (
         INSERT INTO scoring_scorechange (lead_id, at, from_score, to_score, cause, job_id)
@@ -49,10 +48,12 @@ _SCORE = sql.SQL(
         FROM written WHERE old_score <> score
         RETURNING 1
     ),
-    -- Whoever moves a clock sets its flag; what time ends since is found in the index, so that no other row is fetched.
+    -- Flags are right as of the last scoring and of the moment from which a lead is due, for whoever moves a clock sets
+    -- its flag. What has ended since is found in the index, so that no other row is fetched.
     ended AS (
         SELECT lt.lead_id, lt.tag_id FROM written JOIN tags_leadtag lt ON lt.lead_id = written.id
-        WHERE lt.removed_at IS NULL AND lt.expiration_at <= %(at)s AND lt.expiration_at > written.flagged_upto
+        WHERE written.last_end > written.flagged_upto
+          AND lt.removed_at IS NULL AND lt.expiration_at <= %(at)s AND lt.expiration_at > written.flagged_upto
     ),
     flagged AS (
         UPDATE tags_leadtag lt SET is_expired = true FROM ended

@@ -29,7 +29,6 @@ class Migration(migrations.Migration):
                 ),
                 ("assigned_at", models.DateTimeField(null=True)),
                 ("expiration_at", models.DateTimeField(null=True)),
-                ("is_expired", models.BooleanField(null=True)),
                 ("removed_at", models.DateTimeField(null=True)),
                 ("written_assigned_at", models.DateTimeField(null=True)),
                 ("written_expiration_at", models.DateTimeField(null=True)),

@@ -17,10 +17,10 @@ from leads.models import Lead
 _KEEP_FORMER = sql.SQL("""
     kept AS (
         INSERT INTO tags_formerassignment (
-            job_id, lead_id, tag_id, existed, assigned_at, expiration_at, is_expired, removed_at,
+            job_id, lead_id, tag_id, existed, assigned_at, expiration_at, removed_at,
             written_assigned_at, written_expiration_at, written_removed_at)
         SELECT %(job_id)s, lead_id, tag_id, old_assigned_at IS NOT NULL, old_assigned_at, old_expiration_at,
-               old_is_expired, old_removed_at, new_assigned_at, new_expiration_at, new_removed_at
+               old_removed_at, new_assigned_at, new_expiration_at, new_removed_at
         FROM written ORDER BY lead_id
     )
     UPDATE leads_lead lead
@@ -32,7 +32,7 @@ _KEEP_FORMER = sql.SQL("""
 """)
 
 _BOTH = sql.SQL("""
-    old.assigned_at AS old_assigned_at, old.expiration_at AS old_expiration_at, old.is_expired AS old_is_expired,
+    old.assigned_at AS old_assigned_at, old.expiration_at AS old_expiration_at,
     old.removed_at AS old_removed_at,
     new.assigned_at AS new_assigned_at, new.expiration_at AS new_expiration_at, new.removed_at AS new_removed_at
 """)
@@ -79,8 +79,8 @@ _REVERT = sql.SQL("""
     ),
     put_back AS (
         UPDATE tags_leadtag lt
-        SET assigned_at = former.assigned_at, expiration_at = former.expiration_at, is_expired = former.is_expired,
-            removed_at = former.removed_at
+        SET assigned_at = former.assigned_at, expiration_at = former.expiration_at, removed_at = former.removed_at,
+            is_expired = coalesce(former.expiration_at <= %(at)s, false)
         FROM former
         WHERE former.existed AND lt.lead_id = former.lead_id AND lt.tag_id = former.tag_id AND {unchanged}
         RETURNING lt.lead_id, lt.tag_id, {both}
@@ -92,7 +92,7 @@ _REVERT = sql.SQL("""
     ),
     brought AS (
         INSERT INTO tags_leadtag AS lt (lead_id, tag_id, assigned_at, expiration_at, is_expired, removed_at)
-        SELECT lead_id, tag_id, assigned_at, expiration_at, is_expired, removed_at
+        SELECT lead_id, tag_id, assigned_at, expiration_at, coalesce(expiration_at <= %(at)s, false), removed_at
         FROM former WHERE existed AND written_assigned_at IS NULL ORDER BY lead_id
         ON CONFLICT (lead_id, tag_id) DO NOTHING
         RETURNING lt.lead_id, lt.tag_id, {both}
