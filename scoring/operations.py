@@ -4,18 +4,16 @@ import datetime as dt
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.db import OperationalError, transaction
 from django.utils import timezone
-from psycopg.errors import DeadlockDetected
 
 from accounts.models import User
 from jobs.models import Job
 from jobs.operations import start_job, take_slot
-from jobs.ranges import RangeCollided, sum_of_ranges
+from jobs.ranges import retrying_collisions, sum_of_ranges
 from jobs.runs import JobRun
 from jobs.sql import try_lock
 from scoring.sql import passes
@@ -33,21 +31,6 @@ SWEEP_LOCK = "scoring.sweep"
 DRAIN_AT_ONCE = 200  # leads; beyond that a worker is woken
 DRAIN_SECONDS = 60.0  # what is left then is the sweep's
 BATCH = 10_000
-DEADLOCK_TRIES = 5
-
-
-def retrying_collisions(write: Callable[[], Scored]) -> Scored:
-    """Run one statement in a transaction of its own, again when it met other writers."""
-    for attempt in range(1, DEADLOCK_TRIES + 1):
-        try:
-            with transaction.atomic():
-                return write()
-        except (OperationalError, RangeCollided) as error:
-            is_passing = isinstance(error, RangeCollided) or isinstance(error.__cause__, DeadlockDetected)
-            if not is_passing or attempt == DEADLOCK_TRIES:
-                raise
-            time.sleep(0.05 * attempt)
-    raise AssertionError("unreachable")
 
 
 def drain_leads(*, lead_ids: Sequence[int], at: dt.datetime, job_id: int | None = None) -> Scored:

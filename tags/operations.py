@@ -13,6 +13,7 @@ from django.db.models.signals import ModelSignal
 from accounts.models import User
 from jobs.models import Job
 from jobs.operations import start_job
+from jobs.ranges import retrying_collisions
 from leads import registry
 from leads.models import Lead
 from tags.models import LeadTag, RuleChange, Tag, TagAlias, TagGroup, calculate_tag_expiration, fold_name
@@ -229,7 +230,8 @@ def mark_due(*, lead_ids: Iterable[int], at: dt.datetime, cause: Lead.Cause) -> 
 
 def assign_tag(*, lead_id: int, tag: Tag, at: dt.datetime) -> LeadTag:
     """Put a tag on a lead by hand: after expiry or removal a new clock, else the tag's policy decides."""
-    with transaction.atomic():
+
+    def assign() -> LeadTag:
         Lead.objects.select_for_update().get(pk=lead_id)
         days = hold_expiration_days(tag_id=tag.pk)
         expiration_at = calculate_tag_expiration(assigned_at=at, expiration_days=days)
@@ -246,17 +248,22 @@ def assign_tag(*, lead_id: int, tag: Tag, at: dt.datetime) -> LeadTag:
             lead_tag.is_expired, lead_tag.removed_at = False, None
             lead_tag.save()
         mark_due(lead_ids=[lead_id], at=at, cause=Lead.Cause.TAG_CHANGE)
-    return lead_tag
+        return lead_tag
+
+    return retrying_collisions(assign)
 
 
 def remove_tag(*, lead_id: int, tag: Tag, at: dt.datetime) -> bool:
     """Take a tag off a lead; the row stays. False when it was not on it."""
-    with transaction.atomic():
+
+    def remove() -> bool:
         list(Lead.objects.select_for_update().filter(pk=lead_id).values_list("pk"))  # lead first, as everybody
         removed = LeadTag.objects.kept().filter(lead_id=lead_id, tag=tag).update(removed_at=at)
         if removed:
             mark_due(lead_ids=[lead_id], at=at, cause=Lead.Cause.TAG_CHANGE)
-    return bool(removed)
+        return bool(removed)
+
+    return retrying_collisions(remove)
 
 
 def find_tag_ids(names: Iterable[str]) -> dict[str, int]:

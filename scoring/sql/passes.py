@@ -67,13 +67,17 @@ _SCORE = sql.SQL(
     """
 )
 # Effect: the expiry flags on a slice of the table's pages, read in their order, say what the clocks say; what a later
-# moment has ended stays so. No index: a range of pages, by ctid.
+# moment has ended stays so. Whoever holds a row sets its flag: another range, or who moves its clock. To wait for them
+# would be a deadlock now and then (tried), for they lock in the order of leads. No index: a range of pages, by ctid.
 _FLAG_PAGES = """
-    UPDATE tags_leadtag lt SET is_expired = NOT lt.is_expired
-    WHERE lt.ctid >= %(from)s::tid AND lt.ctid < %(to)s::tid AND lt.removed_at IS NULL
-      AND lt.is_expired <> coalesce(lt.expiration_at <= %(at)s, false)
-      AND (NOT lt.is_expired
-           OR coalesce((SELECT scored_at FROM leads_lead lead WHERE lead.id = lt.lead_id) <= %(at)s, true))
+    UPDATE tags_leadtag SET is_expired = NOT is_expired WHERE ctid = ANY(ARRAY(
+        SELECT lt.ctid FROM tags_leadtag lt
+        WHERE lt.ctid >= %(from)s::tid AND lt.ctid < %(to)s::tid AND lt.removed_at IS NULL
+          AND lt.is_expired <> coalesce(lt.expiration_at <= %(at)s, false)
+          AND (NOT lt.is_expired
+               OR coalesce((SELECT scored_at FROM leads_lead lead WHERE lead.id = lt.lead_id) <= %(at)s, true))
+        FOR NO KEY UPDATE SKIP LOCKED
+    ))
 """
 
 
