@@ -24,12 +24,9 @@ from tags.merges.operations import (
 )
 from tags.models import MergedAssignment, Tag, TagMerge
 from tags.queries import jobs_of
+from tags.rule_views import number_of
 
 SAMPLE = 8
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else 0
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -47,7 +44,7 @@ def _show_merge(
 ) -> HttpResponse:
     at = timezone.now()
     choices = Tag.objects.active().exclude(pk=merged.pk)
-    into = Tag.objects.select_related("merged_into").filter(pk=_number(chosen)).first() if chosen else None
+    into = Tag.objects.select_related("merged_into").filter(pk=number_of(chosen)).first() if chosen else None
     if chosen and into is None:
         problem, status = problem or "That tag is not there any more; choose another.", 422
     refusal = ""
@@ -77,7 +74,7 @@ def _show_merge(
 
 def _merge(request: HtmxHttpRequest, merged: Tag) -> HttpResponse:
     chosen = request.POST.get("into", "")
-    into = Tag.objects.filter(pk=_number(chosen)).first()
+    into = Tag.objects.filter(pk=number_of(chosen)).first()
     if into is None:
         problem = "Choose the tag that stays." if not chosen else "That tag is not there any more; choose another."
         return _show_merge(request, merged, "", problem=problem, status=422)
@@ -85,7 +82,7 @@ def _merge(request: HtmxHttpRequest, merged: Tag) -> HttpResponse:
         done = merge_tags(
             merged_id=merged.pk,
             into_id=into.pk,
-            expected=_number(request.POST.get("expected", "")),
+            expected=number_of(request.POST.get("expected", "")),
             by=person_of(request),
             at=timezone.now(),
         )
