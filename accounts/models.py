@@ -34,6 +34,10 @@ class ApiToken(AbstractAuthToken):
 
     name = models.CharField(max_length=100, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
+    is_sandbox = models.BooleanField(
+        default=False,
+        help_text="For a contractor's programmers to try: sees invented referrals only.",
+    )
 
     class Meta(AbstractAuthToken.Meta):
         abstract = False

@@ -2,13 +2,24 @@
 
 from typing import Any
 
-VIEWER = frozenset({"leads.view_lead", "tags.view_tag", "jobs.view_job"})
+VIEWER = frozenset(
+    {
+        "leads.view_lead",
+        "tags.view_tag",
+        "jobs.view_job",
+        "territories.view_contractor",
+        "territories.view_territory",
+        "territories.view_referral",
+        "territories.view_generationprofile",
+    }
+)
 ANALYST = VIEWER | {
     "imports.view_importbatch",
     "imports.import_leads",
     "leads.export_leads",
     "leads.change_lead",
     "tags.assign_tag",
+    "territories.change_referral",  # assign, cancel, release a lead's referral
 }
 MANAGER = ANALYST | {
     "scoring.recalculate_scores",
@@ -19,6 +30,16 @@ MANAGER = ANALYST | {
     "tags.view_taggroup",
     "tags.view_tagalias",
     "tags.view_rulechange",
+    "territories.add_contractor",
+    "territories.change_contractor",
+    "territories.add_territory",
+    "territories.change_territory",
+    "territories.add_generationprofile",
+    "territories.change_generationprofile",
+    "territories.generate_leads",
+    "territories.decide_return",
+    "territories.view_webhookmessage",
+    "territories.change_webhookmessage",
 }
 ADMIN = MANAGER | {
     "accounts.view_user",
@@ -34,7 +55,7 @@ ROLES: dict[str, frozenset[str]] = {
     "analyst": ANALYST,
     "manager": MANAGER,
     "admin": ADMIN,
-    "contractor": frozenset(),  # sees its own referrals only, by API
+    "contractor": frozenset({"territories.use_contractor_api"}),  # sees its own referrals only, by API
 }
 
 

@@ -12,6 +12,10 @@ class LeadQuerySet(models.QuerySet["Lead"]):
     def in_zip(self, zip_code: str) -> "LeadQuerySet":
         return self.filter(zip=zip_code)
 
+    def offerable(self) -> "LeadQuerySet":
+        """Leads that a person has not suppressed."""
+        return self.filter(suppressed_at__isnull=True)
+
     def due(self, at: object) -> "LeadQuerySet":
         """Leads whose score may have changed by `at`."""
         return self.filter(rescore_at__lte=at)
@@ -57,6 +61,10 @@ class Lead(models.Model):
     rescore_at = models.DateTimeField(null=True, blank=True, help_text="The next moment the score may change.")
     rescore_cause = models.SmallIntegerField(choices=Cause, null=True, blank=True)
     score_revision = models.IntegerField(db_default=0, help_text="Grows with each write that can move the score.")
+    suppressed_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when the lead is offered to nobody; it is kept, scored and shown."
+    )
+    suppressed_reason = models.TextField(blank=True, db_default="")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -67,6 +75,9 @@ class Lead(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["address_key"], name="lead_unique_address_key"),
             models.CheckConstraint(condition=~Q(address="") | ~Q(parcel_number=""), name="lead_has_address_or_parcel"),
+            models.CheckConstraint(
+                condition=Q(suppressed_at__isnull=True) | ~Q(suppressed_reason=""), name="lead_suppressed_for_a_reason"
+            ),
         ]
         indexes = [
             models.Index(fields=["-score", "id"], name="lead_by_score"),

@@ -59,6 +59,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 INSTALLED_APPS = [
     # Rooms, top to bottom; a room imports only from rooms below it (see ARCHITECTURE.md).
     "leadscore",
+    "territories",
     "imports",
     "scoring",
     "tags",

@@ -17,6 +17,7 @@ urlpatterns = [
     path("scoring/", include("scoring.urls")),
     path("", include("scoring.run_urls")),
     path("scores/", distribution, name="scores"),
+    path("", include("territories.urls")),
     path("jobs/", include("jobs.urls")),
     path("me/", me, name="me"),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),

@@ -117,7 +117,7 @@ def test_a_model_says_what_a_row_is(model: type[models.Model]) -> None:
 @pytest.mark.parametrize("model", our_models(), ids=lambda model: model._meta.label)
 def test_constraints_and_indexes_have_names_that_speak(model: type[models.Model]) -> None:
     meta = model._meta
-    assert meta.unique_together == ()
+    assert not meta.unique_together
     for rule in [*meta.constraints, *meta.indexes]:
         assert re.fullmatch(rf"{meta.model_name}_[a-z0-9_]+|{meta.model_name}_unique", rule.name), rule.name
         assert not re.search(r"_[0-9a-f]{6,8}(_idx|_uniq)?$", rule.name), f"{rule.name} is what Django made up"

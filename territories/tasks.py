@@ -1,0 +1,1 @@
+"""Background work of the room; each task calls one operation."""
