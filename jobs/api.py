@@ -10,7 +10,7 @@ from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api import ApiView, UtcDateTimeField, answers, person_of
+from accounts.api import Answer, ApiView, UtcDateTimeField, answers, person_of
 from jobs.models import Job
 from jobs.operations import cancel_job
 
@@ -144,10 +144,16 @@ class JobCancel(JobView):
         return Response({"job": JobSerializer(self.find(jobs, pk)).data}, status=status.HTTP_202_ACCEPTED)
 
 
-def started(job: Job, **more: Any) -> Response:
+def tell_started(job: Job, **more: Any) -> Answer:
     """202: the work goes on in the background, and where to look."""
-    return Response(
-        {"job": JobSerializer(job).data, **more},
+    return Answer(
         status=status.HTTP_202_ACCEPTED,
+        body={"job": JobSerializer(job).data, **more},
         headers={"Location": reverse("api:job", args=[job.pk])},
     )
+
+
+def started(job: Job, **more: Any) -> Response:
+    """`tell_started` for a route whose requests carry no key."""
+    answer = tell_started(job, **more)
+    return Response(answer.body, status=answer.status, headers=answer.headers)

@@ -7,12 +7,20 @@ from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import APIException, NotFound, ValidationError
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api import ApiView, StrictSerializer, answers, person_of
-from jobs.api import JOB_EXAMPLE, LOCATION, StartedSerializer, started
+from accounts.api import (
+    IDEMPOTENCY_KEY,
+    REPLAYED,
+    Answer,
+    ApiView,
+    IdempotentView,
+    StrictSerializer,
+    answers,
+    person_of,
+)
+from jobs.api import JOB_EXAMPLE, LOCATION, StartedSerializer, started, tell_started
 from jobs.models import Job
 from leads.selections import (
     MAX_IDS,
@@ -140,10 +148,9 @@ def _selected(asked: dict[str, Any], at: dt.datetime) -> Selection:
         raise SelectionRefused({f"filter.{name}": notes for name, notes in refusal.errors.items()}) from refusal
 
 
-class BulkTag(ApiView):
+class BulkTag(IdempotentView):
     permissions = {"POST": ASSIGN}
     serializer_class = BulkTagSerializer
-    parser_classes = [JSONParser]
 
     @extend_schema(
         operation_id="leads_bulk_tag",
@@ -152,8 +159,9 @@ class BulkTag(ApiView):
         "carry the tag already keep it, and its clock unless the tag restarts. With `dry_run` it only counts. The "
         "job's result says how many changed; it can be undone for 30 days.",
         tags=["Leads"],
-        parameters=[LOCATION],
-        responses=answers(202, StartedSerializer, 400, 409, 415) | {(200, "application/json"): BulkCountSerializer},
+        parameters=[IDEMPOTENCY_KEY, REPLAYED, LOCATION],
+        responses=answers(202, StartedSerializer, 400, 409, 415, 422)
+        | {(200, "application/json"): BulkCountSerializer},
         examples=[
             OpenApiExample("All of a filter", CHANGE_EXAMPLE, request_only=True),
             OpenApiExample("Count only", CHANGE_EXAMPLE | {"dry_run": True}, request_only=True),
@@ -176,19 +184,23 @@ class BulkTag(ApiView):
         tag = Tag.objects.filter(pk=asked["tag"]).first() if 0 < asked["tag"] < 2**63 else None
         if tag is None:
             raise ValidationError({"tag": [f"There is no tag with the id {str(asked['tag'])[:40]}."]})
-        action, at, expected = Action(asked["action"]), timezone.now(), asked.get("expected_count")
-        try:
+        action, expected = Action(asked["action"]), asked.get("expected_count")
+
+        def act(at: dt.datetime) -> Answer:
             selection = _selected(asked, at)
             if asked["dry_run"]:
                 preview = preview_bulk_tagging(selection=selection, action=action, tag=tag, at=at)
                 if expected is not None:
                     check_drift(confirmed=expected, found=preview.count)
-                return Response(BulkCountSerializer(preview).data)
-            return started(
+                return Answer(status=200, body=dict(BulkCountSerializer(preview).data))
+            return tell_started(
                 start_bulk_tagging(
                     selection=selection, action=action, tag=tag, confirmed=expected, by=person_of(request), at=at
                 )
             )
+
+        try:
+            return self.once(request, act)
         except CountDrifted as drift:
             raise CountDiffers(drift) from drift
         except SelectionRefused as refusal:

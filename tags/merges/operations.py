@@ -6,21 +6,17 @@ from django.db import transaction
 
 from accounts.models import User
 from jobs.models import Job
+from leads.selections import check_drift
 from tags.merges import sql
 from tags.models import LeadTag, MergedAssignment, RuleChange, Tag, TagAlias, TagMerge
 from tags.operations import publish_rule_change, start_rule_change_job
 from tags.queries import unapplied_changes
 
 KEPT_FOR = dt.timedelta(days=30)  # what a merge found on leads, for undoing it
-DRIFT = 0.01
 
 
 class MergeRefused(Exception):
     """The merge, or its undoing, cannot be done; the text says why and how to mend it."""
-
-
-class MergeDrifted(Exception):
-    """Another number of assignments is there than the person confirmed."""
 
 
 def refuse_merge(*, merged: Tag, into: Tag) -> None:
@@ -45,7 +41,7 @@ def _locked(*pks: int) -> dict[int, Tag]:
 def merge_tags(*, merged_id: int, into_id: int, expected: int, by: User | None, at: dt.datetime) -> TagMerge:
     """Archive a tag in favour of another, which takes over its names now and its leads by and by.
 
-    `expected`: how many assignments (not removed) the person confirmed. Raises MergeRefused, or MergeDrifted when
+    `expected`: how many assignments (not removed) the person confirmed. Raises MergeRefused, or CountDrifted when
     more than one in a hundred came or went since.
     """
     with transaction.atomic():
@@ -53,8 +49,7 @@ def merge_tags(*, merged_id: int, into_id: int, expected: int, by: User | None, 
         merged, into = tags[merged_id], tags[into_id]
         refuse_merge(merged=merged, into=into)
         found = sql.extent(merged=merged.pk, into=into.pk, at=at).assignments
-        if abs(found - expected) > max(found, expected) * DRIFT:
-            raise MergeDrifted
+        check_drift(confirmed=expected, found=found)
         was_archived = merged.is_archived
         merged.is_archived, merged.merged_into, merged.needs_review = True, into, False
         reason = f"merged {merged} into {into}"

@@ -11,11 +11,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.pages import HtmxHttpRequest, needs, person_of, show, wants_part
 from jobs.views import STOP_POLLING
 from leads.models import Lead
+from leads.selections import CountDrifted
 from tags.decay import in_words
 from tags.merges import sql
 from tags.merges.operations import (
     KEPT_FOR,
-    MergeDrifted,
     MergeRefused,
     merge_tags,
     refuse_merge,
@@ -88,7 +88,7 @@ def _merge(request: HtmxHttpRequest, merged: Tag) -> HttpResponse:
         )
     except MergeRefused as refusal:
         return _show_merge(request, merged, chosen, problem=str(refusal), status=409)
-    except MergeDrifted:
+    except CountDrifted:
         problem = "Leads got or lost this tag since you looked, so nothing was merged. The counts below are today's."
         return _show_merge(request, merged, chosen, problem=problem, status=409)
     return redirect("tags:merged", done.pk)

@@ -320,6 +320,19 @@ def test_the_api_counts_starts_and_undoes(api):
     assert LeadTag.objects.filter(tag=tag).count() == 1
 
 
+def test_a_repeated_start_with_the_same_key_starts_one_job(api):
+    tag, lead = make_tag(), make_scored_lead(tags=[])
+    body = {"action": "add", "tag": tag.pk, "lead_ids": [lead.pk]}
+    first, again = (
+        api.post(API, body, content_type="application/json", headers={"Idempotency-Key": "once"}) for _ in range(2)
+    )
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert again.content == first.content
+    assert again["Location"] == first["Location"]
+    assert again["Idempotent-Replayed"] == "true"
+    assert Job.objects.count() == 1
+
+
 def test_the_api_takes_ids(api):
     tag = make_tag()
     leads = [make_scored_lead(tags=[tag]) for _ in range(3)]

@@ -9,12 +9,13 @@ from django.utils import timezone
 from jobs.models import Job
 from jobs.operations import run_job
 from leads.models import Lead
+from leads.selections import CountDrifted
 from scoring import merges as jobs_of_merges
 from scoring.models import ScoreChange
 from scoring.operations import drain_due, sweep
 from scoring.sql import passes
 from tags.merges import operations, sql
-from tags.merges.operations import MergeDrifted, MergeRefused, forget_former_clocks, merge_tags, undo_merge
+from tags.merges.operations import MergeRefused, forget_former_clocks, merge_tags, undo_merge
 from tags.models import LeadTag, MergedAssignment, RuleChange, Tag, TagAlias, TagMerge
 from tags.operations import assign_tag, create_unreviewed_tag, find_tag_ids, publish_rule_change, remove_tag
 from tests.factories import assign, import_rows, make_lead, make_scored_lead, make_tag
@@ -221,7 +222,7 @@ def test_what_cannot_be_merged_is_refused_in_words(pair, at, committing):
 def test_a_count_that_has_drifted_asks_again(pair, at):
     for _ in range(2):
         make_scored_lead(tags=[pair[0]], at=at)
-    with pytest.raises(MergeDrifted):
+    with pytest.raises(CountDrifted):
         merge_tags(merged_id=pair[0].pk, into_id=pair[1].pk, expected=1, by=None, at=at)
     assert not RuleChange.objects.exists()
 
