@@ -84,9 +84,11 @@ def save_contractor(
     wanted_tags: Collection[Tag] | None = None,
     unwanted_tags: Collection[Tag] | None = None,
     contacts: Sequence[Contact] | None = None,
+    fields: Collection[str] | None = None,
 ) -> Contractor:
     """Save a new or changed contractor with its wishes and contacts; what is None stays as it is.
 
+    `fields`: of a changed one only these are written, so that two who change different ones both count.
     Its status is not written: `pause_contractor` and its like do what belongs to it. Raises CompanyTaken.
     """
     try:
@@ -95,7 +97,7 @@ def save_contractor(
                 contractor.created_at = at
                 contractor.save()
             else:
-                names = {field.name for field in contractor._meta.concrete_fields}
+                names = {field.name for field in contractor._meta.concrete_fields} if fields is None else set(fields)
                 contractor.save(update_fields=names - {"id", "status", "user", "sandbox_of", "created_at"})
             if wanted_tags is not None:
                 contractor.wanted_tags.set(wanted_tags)
