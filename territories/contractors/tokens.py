@@ -80,7 +80,7 @@ def revoke_token(*, contractor: Contractor, token_key: str) -> str:
 
 def _find(contractor: Contractor, token_key: str) -> ApiToken:
     token: ApiToken | None = None
-    if contractor.user_id is not None:
+    if contractor.user_id is not None and token_key.isalnum():
         token = ApiToken.objects.select_related("user").filter(user=contractor.user_id, token_key=token_key).first()
     if token is None:
         raise TokenRefused("This token is not there any more; somebody has revoked it, or it has expired.")
