@@ -352,7 +352,8 @@ class ContractorMove(ContractorView):
     def moved(
         self, request: Request, pk: int, act: Callable[[Contractor, User, dt.datetime], dict[str, Any]]
     ) -> Response:
-        self.refuse_body(request)
+        if request.data:  # not `refuse_body`: the idempotency key is bound to the body, which is read once
+            raise ValidationError("This takes no body.")
 
         def move(at: dt.datetime) -> Answer:
             contractor = self.find(self.queryset.all(), pk)

@@ -276,7 +276,7 @@ def _zip(
         "zip": zip_code,
         "place": place_of_zip(zip_code),
         "rows": rows,
-        "running": [row for row in rows if row["state"] in ("held", "future")],
+        "running": [row for row in reversed(rows) if row["state"] in ("held", "future")],
         "holder": holder,
         "waiting": waiting,
         "generated": Referral.objects.filter(zip=zip_code, status=Referral.Status.GENERATED).count(),
