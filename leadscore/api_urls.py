@@ -15,6 +15,8 @@ import scoring.api
 import scoring.rule_api
 import tags.api
 import tags.bulk_api
+import territories.contractors.api
+import territories.holdings.api
 from leadscore.pagination import KeysetPagination
 
 
@@ -67,6 +69,19 @@ urlpatterns = [
     path("tags/bulk-update-expiration", scoring.rule_api.BulkUpdateExpiration.as_view(), name="tags-bulk-expiration"),
     path("tags/<int:pk>", tags.api.TagDetail.as_view(), name="tag"),
     path("tags/<int:pk>/update-expiration", scoring.rule_api.UpdateExpiration.as_view(), name="tag-expiration"),
+    path("contractors", territories.contractors.api.ContractorList.as_view(**paged), name="contractors"),
+    path("contractors/<int:pk>", territories.contractors.api.ContractorDetail.as_view(), name="contractor"),
+    path("contractors/<int:pk>/pause", territories.contractors.api.ContractorPause.as_view(), name="contractor-pause"),
+    path(
+        "contractors/<int:pk>/resume", territories.contractors.api.ContractorResume.as_view(), name="contractor-resume"
+    ),
+    path("contractors/<int:pk>/end", territories.contractors.api.ContractorEnd.as_view(), name="contractor-end"),
+    path("territories", territories.holdings.api.TerritoryList.as_view(**paged), name="territories"),
+    path("territories/exclusivity", territories.holdings.api.TerritoryExclusivity.as_view(), name="exclusivity"),
+    path("territories/<int:pk>/end", territories.holdings.api.TerritoryEnd.as_view(), name="territory-end"),
+    path(
+        "territories/<int:pk>/transfer", territories.holdings.api.TerritoryTransfer.as_view(), name="territory-transfer"
+    ),
     path("schema", Schema.as_view(), name="schema"),
     path("docs", Docs.as_view(), name="docs"),
     re_path(r"^(?P<rest>.*)$", Unknown.as_view(), name="unknown"),

@@ -29,6 +29,8 @@ PLACES = (
     ("Scores", "chart-bar", "scores", "leads.view_lead", True),
     ("Imports", "upload", "imports:list", "imports.view_importbatch", True),
     ("Tags", "tag", "tags:list", "tags.view_tag", False),
+    ("Territories", "map-pin", "territories:territories", "territories.view_territory", False),
+    ("Contractors", "briefcase", "territories:contractors", "territories.view_contractor", False),
     ("Jobs", "activity", "jobs:list", "jobs.view_job", True),
 )
 

@@ -171,6 +171,7 @@ CELERY_BEAT_SCHEDULE = {
     "clear-former-values": {"task": "tags.clear_former", "schedule": 3600.0},
     "log-alarms": {"task": "scoring.alarms", "schedule": 60.0},
     "clear-idempotency-keys": {"task": "accounts.clear-keys", "schedule": 3600.0},
+    "sweep-territories": {"task": "territories.sweep", "schedule": 60.0},
 }
 
 AUTH_USER_MODEL = "accounts.User"
@@ -197,6 +198,10 @@ if not 1 <= EXPIRY_NOTICE_DAYS <= 36_500:
 NOTICE_HOUR = env.int("LEADSCORE_NOTICE_HOUR", default=7)  # in TIME_ZONE; when what expires soon is looked for
 if not 0 <= NOTICE_HOUR <= 23:
     raise ImproperlyConfigured(f"LEADSCORE_NOTICE_HOUR is {NOTICE_HOUR}; it may be 0 to 23.")
+# Days that a lead which was offered waits for somebody to hold its ZIP.
+REFERRAL_HOLD_DAYS = env.int("LEADSCORE_REFERRAL_HOLD_DAYS", default=14)
+if not 1 <= REFERRAL_HOLD_DAYS <= 3_650:
+    raise ImproperlyConfigured(f"LEADSCORE_REFERRAL_HOLD_DAYS is {REFERRAL_HOLD_DAYS}; it may be 1 to 3,650 days.")
 HISTORY_MONTHS = env.int("LEADSCORE_HISTORY_MONTHS", default=13)
 if HISTORY_MONTHS < 1:
     raise ImproperlyConfigured(f"LEADSCORE_HISTORY_MONTHS is {HISTORY_MONTHS}; keep 1 month of score history or more.")

@@ -141,6 +141,11 @@
   });
   window.addEventListener("pageshow", function (event) { if (event.persisted) window.location.reload(); });
 
+  // -- a page that is made for paper
+  document.addEventListener("click", function (event) {
+    if (event.target.closest("[data-print]")) window.print();
+  });
+
   // -- announcements: a swap that says something new is read out once
   var said = "";
   function announce(text) {
