@@ -46,6 +46,7 @@ class ChoiceFilter(django_filters.ChoiceFilter):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(empty_label="Any", **kwargs)
+        self.labels = {str(value): str(label) for value, label in kwargs["choices"]}
         values = ", ".join(str(value) for value, _ in kwargs["choices"])
         self.extra["error_messages"] = {"invalid_choice": f"“%(value)s” is not known here; choose one of {values}."}
 
@@ -102,8 +103,9 @@ class LeadFilterSet(django_filters.FilterSet):
         if isinstance(field, forms.ModelMultipleChoiceField):
             named = {str(one.pk): str(one) for one in found or ()}
             return label.partition(" (")[0], named.get(value, value)
-        if isinstance(field, forms.ChoiceField) and not isinstance(field, forms.ModelChoiceField):
-            return label, str(dict(field.choices).get(value, value))
+        choice = self.filters[name]
+        if isinstance(choice, ChoiceFilter):
+            return label, choice.labels.get(value, value)
         return label, str(found) if isinstance(field, forms.ModelChoiceField) else value
 
 

@@ -122,7 +122,7 @@ class LeadSuppress(Suppressing):
         "reason.",
         tags=["Leads"],
         request=ReasonSerializer,
-        parameters=NOTES,
+        parameters=[*NOTES],
         responses=answers(200, LeadSerializer, 400, 404, 409, 415, 422),
         examples=[
             OpenApiExample("Suppress", {"reason": WHY}, request_only=True),
@@ -148,7 +148,7 @@ class LeadUnsuppress(Lifting):
         "suppressed stays as it is.",
         tags=["Leads"],
         request=OptionalReasonSerializer,
-        parameters=NOTES,
+        parameters=[*NOTES],
         responses=answers(200, LeadSerializer, 400, 404, 409, 415, 422),
         examples=[
             OpenApiExample("Lift", {"reason": "Owner called back"}, request_only=True),
@@ -168,7 +168,7 @@ class LeadsSuppress(Suppressing):
         description="As for one lead, for a list of ids, all or none; tells how many changed.",
         tags=["Leads"],
         request=SuppressManySerializer,
-        parameters=NOTES,
+        parameters=[*NOTES],
         responses=answers(200, ChangedSerializer, 400, 409, 415, 422),
         examples=[
             OpenApiExample("Suppress", {"lead_ids": [4711, 4712], "reason": WHY}, request_only=True),
@@ -188,7 +188,7 @@ class LeadsUnsuppress(Lifting):
         description="As for one lead, for a list of ids, all or none; tells how many changed.",
         tags=["Leads"],
         request=UnsuppressManySerializer,
-        parameters=NOTES,
+        parameters=[*NOTES],
         responses=answers(200, ChangedSerializer, 400, 409, 415, 422),
         examples=[
             OpenApiExample("Lift", {"lead_ids": [4711, 4712]}, request_only=True),

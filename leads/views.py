@@ -184,7 +184,7 @@ def suppress(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Offer the lead to nobody from now on."""
     lead, form = get_object_or_404(Lead, pk=pk), ReasonForm(request.POST)
     if not form.is_valid():
-        return _lead_page(request, lead, problem=form.errors["reason"][0], status=422)
+        return _lead_page(request, lead, problem=str(form.errors["reason"][0]), status=422)
     reason = form.cleaned_data["reason"]
     try:
         done = suppress_leads(lead_ids=[lead.pk], reason=reason, by=person_of(request), at=timezone.now())
@@ -203,7 +203,7 @@ def unsuppress(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Let the lead be offered again."""
     lead, form = get_object_or_404(Lead, pk=pk), ReasonForm(request.POST)
     if not form.is_valid():
-        return _lead_page(request, lead, problem=form.errors["reason"][0], status=422)
+        return _lead_page(request, lead, problem=str(form.errors["reason"][0]), status=422)
     reason = form.cleaned_data["reason"]
     if lift_suppression(lead_ids=[lead.pk], reason=reason, by=person_of(request), at=timezone.now()).changed:
         messages.success(request, "Lifted: this lead may be offered again.")

@@ -29,6 +29,7 @@ PLACES = (
     ("Scores", "chart-bar", "scores", "leads.view_lead", True),
     ("Imports", "upload", "imports:list", "imports.view_importbatch", True),
     ("Tags", "tag", "tags:list", "tags.view_tag", False),
+    ("Referrals", "send", "territories:referrals", "territories.view_referral", False),
     ("Jobs", "activity", "jobs:list", "jobs.view_job", True),
 )
 

@@ -17,6 +17,7 @@ from django.db import transaction
 from accounts.models import User
 from territories.models import Referral, ReferralReturn
 from territories.sql import moves
+from territories.sql.locks import lock_dealing
 
 Status = Referral.Status
 
@@ -174,6 +175,19 @@ def _note(referral: Referral, what: str, *, at: dt.datetime, by: User | None, no
             else f"The referral is not {after.removesuffix('_at')} yet; that comes before {what}."
         )
     raise MoveRefused(referral, what, words)
+
+
+def cancel_waiting(*, lead_ids: Sequence[int], note: str, at: dt.datetime, by: User | None) -> list[int]:
+    """Take back what contractors have not got of these leads: generated and assigned referrals; their ids.
+
+    Call it in the transaction after which nobody offers these leads: a run that is dealing just now is waited for,
+    and what it dealt is taken back too.
+    """
+    with transaction.atomic():
+        lock_dealing()
+        waiting = Referral.objects.filter(lead__in=lead_ids, status__in=[Status.GENERATED, Status.ASSIGNED])
+        ids = list(waiting.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+        return move_referrals(ids=ids, to=Status.CANCELLED, at=at, by=by, note=note)
 
 
 def expire_overdue(*, at: dt.datetime) -> Expired:

@@ -5,6 +5,7 @@ other for the quota.
 """
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
@@ -51,13 +52,28 @@ class QuotaStanding:
 
 
 def quota_standing(*, contractor: Contractor, at: dt.datetime) -> QuotaStanding:
-    """How much of its return quota a contractor has used at `at`. Index: referral_by_contractor."""
+    """How much of its return quota a contractor has used at `at`."""
+    return quota_standings(contractors=[contractor], at=at)[contractor.pk]
+
+
+def quota_standings(*, contractors: Iterable[Contractor], at: dt.datetime) -> dict[int, QuotaStanding]:
+    """The same for several contractors, by id, in one query. Index: referral_by_contractor."""
+    percents = {contractor.pk: contractor.return_quota_percent for contractor in contractors}
     since = at - dt.timedelta(days=QUOTA_DAYS)
-    counts = Referral.objects.filter(contractor=contractor).aggregate(
-        delivered=Count("pk", filter=Q(delivered_at__gt=since, delivered_at__lte=at)),
-        returned=Count("pk", filter=Q(status=Referral.Status.RETURNED, ended_at__gt=since, ended_at__lte=at)),
+    counts = (
+        Referral.objects.filter(contractor__in=percents)
+        .values("contractor_id")
+        .order_by("contractor_id")
+        .annotate(
+            delivered=Count("pk", filter=Q(delivered_at__gt=since, delivered_at__lte=at)),
+            returned=Count("pk", filter=Q(status=Referral.Status.RETURNED, ended_at__gt=since, ended_at__lte=at)),
+        )
     )
-    return QuotaStanding(percent=contractor.return_quota_percent, **counts)
+    found = {row["contractor_id"]: (row["delivered"], row["returned"]) for row in counts}
+    return {
+        pk: QuotaStanding(percent=percent, delivered=found.get(pk, (0, 0))[0], returned=found.get(pk, (0, 0))[1])
+        for pk, percent in percents.items()
+    }
 
 
 def returnable_until(referral: Referral, contractor: Contractor) -> dt.datetime | None:
