@@ -95,7 +95,8 @@ class ReferralFilterSet(django_filters.FilterSet):
     profile = django_filters.ModelMultipleChoiceFilter(
         queryset=GenerationProfile.objects.order_by("name"), label="Profile (any of)"
     )
-    job = WholeFilter(field_name="job_id", lookup_expr="exact", label="Job", bits=64, least=1)
+    # Comes by a link from the run's own page, and shows as a filter that is in force.
+    job = WholeFilter(field_name="job_id", lookup_expr="exact", label="Run", bits=64, least=1, widget=forms.HiddenInput)
     status = ChoiceFilter(label="State", choices=[(value, STATES[value][0]) for value in STATES])
 
     class Meta:
