@@ -594,7 +594,8 @@ class LeadAssign(IdempotentView):
     def post(self, request: Request, pk: int) -> Response:
         from territories.generation.operations import AssignRefused, assign_lead
 
-        self.refuse_body(request)
+        if request.data:
+            raise ValidationError("This takes no body.")
 
         def act(at: dt.datetime) -> Answer:
             lead = self.find(Lead.objects.all(), pk)

@@ -150,9 +150,9 @@ def test_the_api_suppresses_and_lifts_many(api) -> None:
     [
         ({"lead_ids": [1]}, "reason"),
         ({"lead_ids": [], "reason": WHY}, "lead_ids"),
-        ({"lead_ids": ["1"], "reason": WHY}, "lead_ids"),
-        ({"lead_ids": [0], "reason": WHY}, "lead_ids"),
-        ({"lead_ids": [2**70], "reason": WHY}, "lead_ids"),
+        ({"lead_ids": ["1"], "reason": WHY}, "lead_ids.0"),
+        ({"lead_ids": [0], "reason": WHY}, "lead_ids.0"),
+        ({"lead_ids": [2**70], "reason": WHY}, "lead_ids.0"),
         ({"lead_ids": [1], "reason": WHY, "all": True}, "all"),
         ({"lead_ids": list(range(1, 10_002)), "reason": WHY}, "lead_ids"),
     ],

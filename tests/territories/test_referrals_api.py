@@ -1,4 +1,4 @@
-"""GET /api/referrals and its moves, /api/returns, POST /api/leads/{id}/assign, and what a lead tells of its referral."""
+"""GET /api/referrals and its moves, /api/returns, POST /api/leads/{id}/assign, and the referral of a lead."""
 
 import datetime as dt
 from typing import Any
@@ -39,7 +39,7 @@ def managing(manager) -> Client:
 
 def post(client: Client, address: str, body: Any = None, **headers: str) -> Any:
     if body is None:
-        return client.post(address, headers=headers)
+        return client.generic("POST", address, headers=headers)
     return client.post(address, body, content_type="application/json", headers=headers)
 
 
