@@ -11,12 +11,14 @@ from rest_framework.views import APIView
 import imports.api
 import jobs.api
 import leads.api
+import leads.suppression_api
 import scoring.api
 import scoring.rule_api
 import tags.api
 import tags.bulk_api
 import territories.contractors.api
 import territories.holdings.api
+import territories.referrals.api as referrals_api
 from leadscore.pagination import KeysetPagination
 
 
@@ -55,6 +57,11 @@ urlpatterns = [
     path("leads/bulk-tag", tags.bulk_api.BulkTag.as_view(), name="leads-bulk-tag"),
     path("leads/bulk-tag/<int:pk>/undo", tags.bulk_api.BulkTagUndo.as_view(), name="leads-bulk-tag-undo"),
     path("leads/recalculate-scores", scoring.api.RecalculateScores.as_view(), name="recalculate-scores"),
+    path("leads/suppress", leads.suppression_api.LeadsSuppress.as_view(), name="leads-suppress"),
+    path("leads/unsuppress", leads.suppression_api.LeadsUnsuppress.as_view(), name="leads-unsuppress"),
+    path("leads/<int:pk>/suppress", leads.suppression_api.LeadSuppress.as_view(), name="lead-suppress"),
+    path("leads/<int:pk>/unsuppress", leads.suppression_api.LeadUnsuppress.as_view(), name="lead-unsuppress"),
+    path("leads/<int:pk>/assign", referrals_api.LeadAssign.as_view(), name="lead-assign"),
     path("leads/<int:pk>", leads.api.LeadDetail.as_view(), name="lead"),
     path("leads/<int:pk>/score", scoring.api.LeadScore.as_view(), name="lead-score"),
     path("leads/<int:pk>/forecast", scoring.api.LeadForecast.as_view(), name="lead-forecast"),
@@ -82,6 +89,14 @@ urlpatterns = [
     path(
         "territories/<int:pk>/transfer", territories.holdings.api.TerritoryTransfer.as_view(), name="territory-transfer"
     ),
+    path("referrals", referrals_api.ReferralList.as_view(**paged), name="referrals"),
+    path("referrals/<int:pk>", referrals_api.ReferralDetail.as_view(), name="referral"),
+    path("referrals/<int:pk>/cancel", referrals_api.ReferralCancel.as_view(), name="referral-cancel"),
+    path("referrals/<int:pk>/release", referrals_api.ReferralRelease.as_view(), name="referral-release"),
+    path("referrals/<int:pk>/return", referrals_api.ReferralReturnRequest.as_view(), name="referral-return"),
+    path("returns", referrals_api.ReturnList.as_view(**paged), name="returns"),
+    path("returns/<int:pk>/approve", referrals_api.ReturnApprove.as_view(), name="return-approve"),
+    path("returns/<int:pk>/refuse", referrals_api.ReturnRefuse.as_view(), name="return-refuse"),
     path("schema", Schema.as_view(), name="schema"),
     path("docs", Docs.as_view(), name="docs"),
     re_path(r"^(?P<rest>.*)$", Unknown.as_view(), name="unknown"),

@@ -31,6 +31,7 @@ PLACES = (
     ("Tags", "tag", "tags:list", "tags.view_tag", False),
     ("Territories", "map-pin", "territories:territories", "territories.view_territory", False),
     ("Contractors", "briefcase", "territories:contractors", "territories.view_contractor", False),
+    ("Referrals", "send", "territories:referrals", "territories.view_referral", False),
     ("Jobs", "activity", "jobs:list", "jobs.view_job", True),
 )
 

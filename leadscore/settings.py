@@ -169,6 +169,7 @@ CELERY_BEAT_SCHEDULE = {
     "expiry-notices": {"task": "tags.notices", "schedule": 60.0},
     "clear-selections": {"task": "leads.clear_selections", "schedule": 3600.0},
     "clear-former-values": {"task": "tags.clear_former", "schedule": 3600.0},
+    "expire-referrals": {"task": "territories.expire", "schedule": 60.0},
     "log-alarms": {"task": "scoring.alarms", "schedule": 60.0},
     "clear-idempotency-keys": {"task": "accounts.clear-keys", "schedule": 3600.0},
     "sweep-territories": {"task": "territories.sweep", "schedule": 60.0},
@@ -255,6 +256,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api",
     "COMPONENT_SPLIT_REQUEST": True,
+    # Several things have a status; each gets a name that says whose.
+    "ENUM_NAME_OVERRIDES": {
+        "JobStatus": "jobs.models.Job.Status",
+        "ReferralStatus": "territories.models.Referral.Status",
+        "ReturnStatus": "territories.models.ReferralReturn.Status",
+        "ReturnReason": "territories.models.ReferralReturn.Reason",
+    },
 }
 
 SESSION_COOKIE_HTTPONLY = True

@@ -6,3 +6,6 @@ class TerritoriesConfig(AppConfig):
 
     def ready(self) -> None:
         """Each part of the room registers what it adds to jobs and lead pages."""
+        from territories.lead_pages import register as register_on_lead_pages
+
+        register_on_lead_pages()

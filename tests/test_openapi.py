@@ -20,6 +20,8 @@ METHODS = ("get", "post", "put", "patch", "delete")
 MAIN = {"leads_import", "leads_list", "leads_retrieve", "leads_score", "jobs_retrieve", "leads_recalculate_scores"}
 MAIN |= {"tags_create", "tags_partial_update", "tags_update_expiration", "tags_bulk_update_expiration"}
 MAIN |= {"leads_bulk_tag", "leads_bulk_tag_undo"}
+MAIN |= {"referrals_list", "referrals_retrieve", "referrals_cancel", "referrals_return", "returns_approve"}
+MAIN |= {"leads_assign", "leads_suppress"}
 # For anybody who is logged in, whatever the role.
 OPEN_TO_ALL = {"schema", "docs"}
 

@@ -13,8 +13,9 @@ from tests.factories import assign, make_lead, make_scored_lead, make_tag
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
-# Session, person, rights (2), running jobs, tags to choose from, count, ids, rows, tags, scores; what expires soon (2).
-BASELINE_QUERIES = 13
+# Session, person, rights (2), running jobs, tags to choose from, count, ids, rows, tags, scores, referrals; what
+# expires soon (2).
+BASELINE_QUERIES = 14
 
 
 def shown(response) -> list[str]:
@@ -208,7 +209,14 @@ def test_the_lead_page_shows_address_verbatim_text_and_flags(viewer_client):
 
 def test_the_lead_page_asks_each_room_for_its_panel_in_order(viewer_client):
     page = viewer_client.get(make_lead().get_absolute_url()).content.decode()
-    assert re.findall(r'id="panel-title-(\w+)"', page) == ["score", "forecast", "tags", "history", "evidence"]
+    assert re.findall(r'id="panel-title-(\w+)"', page) == [
+        "score",
+        "forecast",
+        "referrals",
+        "tags",
+        "history",
+        "evidence",
+    ]
 
 
 @pytest.mark.parametrize("number", ["0", "999999999", "9" * 30])
