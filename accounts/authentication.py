@@ -20,9 +20,15 @@ class ApiTokenAuthentication(TokenAuthentication):
             raise AuthenticationFailed("Invalid token.")
         return super().authenticate_credentials(token)
 
+    def _cleanup_token(self, auth_token: ApiToken) -> bool:
+        """Leave expired tokens where they are: pages list them, and a look at the person's others costs a query."""
+        return False
+
     def validate_user(self, auth_token: ApiToken) -> tuple[User, ApiToken]:
-        result: tuple[User, ApiToken] = super().validate_user(auth_token)
         now = timezone.now()
+        if auth_token.expiry is not None and auth_token.expiry <= now:
+            raise AuthenticationFailed(f"This token expired on {auth_token.expiry:%Y-%m-%d}; ask for a new one.")
+        result: tuple[User, ApiToken] = super().validate_user(auth_token)
         if auth_token.last_used_at is None or now - auth_token.last_used_at > LAST_USED_PRECISION:
             ApiToken.objects.filter(pk=auth_token.pk).update(last_used_at=now)
         return result

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class HasRoutePermission(BasePermission):
     """The view names the right per method: `permissions = {"GET": "leads.view_lead"}`.
 
-    A method that names none is refused: forgetting must not open a door.
+    A method that names none is refused: forgetting must not open a door. So is a sandbox token, whatever its person may
+    do, unless the view says `serves_sandbox`.
     """
 
     message = "You are logged in, but your role does not include this right."
@@ -25,6 +26,9 @@ class HasRoutePermission(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         user = request.user
         if not user or not user.is_authenticated:
+            return False
+        if getattr(request.auth, "is_sandbox", False) and not getattr(view, "serves_sandbox", False):
+            self.message = "This is a sandbox token: it opens /api/contractor/ only, with invented referrals."
             return False
         needed: Mapping[str, str] = getattr(view, "permissions", {})
         method = "GET" if request.method in {"HEAD", "OPTIONS"} else str(request.method)
