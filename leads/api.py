@@ -49,6 +49,9 @@ class LeadSerializer(serializers.ModelSerializer):
     # Serves leads that `with_registered` has seen.
 
     mailing = MailingSerializer(source="*", read_only=True)
+    suppressed_at = UtcDateTimeField(
+        read_only=True, allow_null=True, help_text="Since when it is offered to nobody; null: it may be offered."
+    )
     created_at = UtcDateTimeField(read_only=True)
     updated_at = UtcDateTimeField(read_only=True)
 
@@ -72,6 +75,8 @@ class LeadSerializer(serializers.ModelSerializer):
             "raw_address",
             "is_address_parsed",
             "is_place_unknown",
+            "suppressed_at",
+            "suppressed_reason",
             "created_at",
             "updated_at",
         ]
@@ -140,6 +145,8 @@ LEAD_EXAMPLE: dict[str, Any] = {
     "raw_address": "123 North Main Street Apt. 4",
     "is_address_parsed": True,
     "is_place_unknown": False,
+    "suppressed_at": None,
+    "suppressed_reason": "",
     "created_at": "2026-06-15T12:00:00Z",
     "updated_at": "2026-06-15T12:00:00Z",
     "tags": [{"id": 3, "name": "Foreclosure"}, {"id": 9, "name": "Vacant"}],

@@ -41,6 +41,15 @@ class ZipsFilter(django_filters.Filter):
         return qs.in_zip(value[0]) if len(value) == 1 else qs.filter(zip__in=value)
 
 
+class ChoiceFilter(django_filters.ChoiceFilter):
+    """One of a few values; any of them where none is chosen."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(empty_label="Any", **kwargs)
+        values = ", ".join(str(value) for value, _ in kwargs["choices"])
+        self.extra["error_messages"] = {"invalid_choice": f"“%(value)s” is not known here; choose one of {values}."}
+
+
 class LeadFilterForm(forms.Form):
     """Says of a choice that does not exist which one that is."""
 
@@ -62,6 +71,9 @@ class LeadFilterSet(django_filters.FilterSet):
     city = django_filters.CharFilter(method="in_city", label="City", max_length=100)
     state = django_filters.CharFilter(method="in_state", label="State", max_length=2)
     zip = ZipsFilter(label="ZIP", max_length=2_000)
+    suppressed = ChoiceFilter(
+        method="offered_to_nobody", label="Suppressed", choices=[("yes", "Suppressed"), ("no", "Not suppressed")]
+    )
 
     class Meta:
         model = Lead
@@ -80,6 +92,9 @@ class LeadFilterSet(django_filters.FilterSet):
     def in_state(self, leads: LeadQuerySet, name: str, state: str) -> LeadQuerySet:
         return leads.filter(state=state.strip().upper())
 
+    def offered_to_nobody(self, leads: LeadQuerySet, name: str, value: str) -> LeadQuerySet:
+        return leads.filter(suppressed_at__isnull=value != "yes")
+
     def in_words(self, name: str, value: str) -> tuple[str, str]:
         """Label and value of one parameter that holds, as a person calls them."""
         field = self.form.fields[name]
@@ -87,6 +102,8 @@ class LeadFilterSet(django_filters.FilterSet):
         if isinstance(field, forms.ModelMultipleChoiceField):
             named = {str(one.pk): str(one) for one in found or ()}
             return label.partition(" (")[0], named.get(value, value)
+        if isinstance(field, forms.ChoiceField) and not isinstance(field, forms.ModelChoiceField):
+            return label, str(dict(field.choices).get(value, value))
         return label, str(found) if isinstance(field, forms.ModelChoiceField) else value
 
 

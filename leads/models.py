@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
+from accounts.models import User
 from jobs.models import Job
 
 
@@ -84,6 +85,8 @@ class Lead(models.Model):
             models.Index(fields=["rescore_at"], condition=Q(rescore_at__isnull=False), name="lead_due"),
             models.Index(fields=["zip"], name="lead_by_zip"),
             models.Index(fields=["-created_at", "-id"], name="lead_by_age"),
+            # Holds suppressed leads only, so that a score update pays nothing for it.
+            models.Index(fields=["suppressed_at"], condition=Q(suppressed_at__isnull=False), name="lead_suppressed"),
         ]
         permissions = [("export_leads", "Can export leads")]
 
@@ -97,6 +100,31 @@ class Lead(models.Model):
     def title(self) -> str:
         """Delivery line with unit; of bare land, the parcel."""
         return f"{self.address} {self.unit}".strip() or f"Parcel {self.parcel_number}"
+
+
+class LeadSuppression(models.Model):
+    """A time in which a lead is offered to nobody: since when, by whom and why, and how it ended."""
+
+    lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="suppressions", db_index=False)
+    reason = models.TextField()
+    suppressed_at = models.DateTimeField()
+    suppressed_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    lifted_at = models.DateTimeField(null=True, blank=True)
+    lifted_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    lift_reason = models.TextField(blank=True, db_default="")
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["lead"], condition=Q(lifted_at__isnull=True), name="leadsuppression_one_in_force"
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="leadsuppression_has_a_reason"),
+        ]
+        indexes = [models.Index(fields=["lead", "-id"], name="leadsuppression_by_lead")]
+
+    def __str__(self) -> str:
+        return f"lead {self.lead_id} suppressed on {self.suppressed_at:%Y-%m-%d}: {self.reason}"
 
 
 class LeadSearch(models.Model):

@@ -72,6 +72,8 @@ api_fields: dict[str, Callable[[Sequence[int]], Mapping[int, Any]]] = {}
 bulk_actions: dict[str, BulkAction] = {}
 type_Drain = Callable[[Sequence[int], dt.datetime, int | None], None]
 _drains: list[type_Drain] = []
+type_Suppressed = Callable[[Sequence[int], str, User | None, dt.datetime], None]
+_suppressed: list[type_Suppressed] = []
 
 
 def add_column(column: Column) -> None:
@@ -108,6 +110,17 @@ def add_bulk_action(action: BulkAction) -> None:
 def on_due(drain: type_Drain) -> None:
     """Call `drain(lead_ids, at, job_id)` after the commit of a write that made leads due."""
     _drains.append(drain)
+
+
+def on_suppressed(follow: type_Suppressed) -> None:
+    """Call `follow(lead_ids, reason, by, at)` in the transaction that suppresses leads."""
+    _suppressed.append(follow)
+
+
+def announce_suppressed(lead_ids: Sequence[int], reason: str, by: User | None, at: dt.datetime) -> None:
+    """Have the upper rooms take back what they offer of these leads, in the running transaction."""
+    for follow in _suppressed:
+        follow(lead_ids, reason, by, at)
 
 
 def announce_due(lead_ids: Sequence[int], at: dt.datetime, *, job_id: int | None = None) -> None:

@@ -2,11 +2,13 @@ import datetime as dt
 from typing import Any
 from urllib.parse import urlencode
 
+from django import forms
+from django.contrib import messages
 from django.http import HttpResponse, QueryDict
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.pages import HtmxHttpRequest, needs, person_of, show, wants_part
 from leads import registry
@@ -21,6 +23,7 @@ from leads.queries import (
     lead_page,
     lead_panels,
 )
+from leads.suppression import NoReason, lift_suppression, suppress_leads, suppressions_of
 
 
 @require_safe
@@ -153,8 +156,58 @@ def _asked_beyond(asked: str, page: LeadPage) -> str:
 @needs("leads.view_lead")
 def lead_detail(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Everything about one property; each room fills its own panel."""
-    lead = get_object_or_404(Lead, pk=pk)
-    return show(request, "leads/detail.html", {"lead": lead, "panels": lead_panels()})
+    return _lead_page(request, get_object_or_404(Lead, pk=pk))
+
+
+def _lead_page(request: HtmxHttpRequest, lead: Lead, *, problem: str = "", status: int = 200) -> HttpResponse:
+    suppressions = suppressions_of(lead)
+    context = {
+        "lead": lead,
+        "panels": lead_panels(),
+        "suppression": suppressions[0] if lead.suppressed_at and suppressions else None,
+        "lifted": [one for one in suppressions if one.lifted_at],
+        "problem": problem,
+        "typed_reason": request.POST.get("reason", ""),
+    }
+    return show(request, "leads/detail.html", context, status=status)
+
+
+class ReasonForm(forms.Form):
+    """Why somebody does something that others will ask about."""
+
+    reason = forms.CharField(max_length=500, required=False)
+
+
+@require_POST
+@needs("leads.view_lead", "leads.change_lead")
+def suppress(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Offer the lead to nobody from now on."""
+    lead, form = get_object_or_404(Lead, pk=pk), ReasonForm(request.POST)
+    if not form.is_valid():
+        return _lead_page(request, lead, problem=form.errors["reason"][0], status=422)
+    reason = form.cleaned_data["reason"]
+    try:
+        done = suppress_leads(lead_ids=[lead.pk], reason=reason, by=person_of(request), at=timezone.now())
+    except NoReason as refusal:
+        return _lead_page(request, lead, problem=str(refusal), status=422)
+    if done.changed:
+        messages.success(request, "Suppressed: this lead is offered to nobody from now on.")
+    else:
+        messages.error(request, "This lead was suppressed already; its reason stays.")
+    return redirect(lead)
+
+
+@require_POST
+@needs("leads.view_lead", "leads.change_lead")
+def unsuppress(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Let the lead be offered again."""
+    lead, form = get_object_or_404(Lead, pk=pk), ReasonForm(request.POST)
+    if not form.is_valid():
+        return _lead_page(request, lead, problem=form.errors["reason"][0], status=422)
+    reason = form.cleaned_data["reason"]
+    if lift_suppression(lead_ids=[lead.pk], reason=reason, by=person_of(request), at=timezone.now()).changed:
+        messages.success(request, "Lifted: this lead may be offered again.")
+    return redirect(lead)
 
 
 def show_panel(

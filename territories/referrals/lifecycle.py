@@ -3,16 +3,19 @@
     generated -> assigned -> delivered -> converted
     generated, assigned -> expired | cancelled;  delivered -> returned | cancelled;  converted: may be released
 
-Making referrals (generated or assigned at once) and assigning generated ones is `territories.generation`.
+Accepted and contacted are moments of a delivered referral, in this order. Making referrals (generated or assigned at
+once) and assigning generated ones is `territories.generation`; returning is `territories.referrals.returns`.
 """
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 
 from django.db import transaction
 
 from accounts.models import User
-from territories.models import Referral
+from territories.models import Referral, ReferralReturn
 from territories.sql import moves
 
 Status = Referral.Status
@@ -26,14 +29,34 @@ MOVES: dict[str, tuple[tuple[str, ...], str]] = {
     Status.CANCELLED: ((Status.GENERATED, Status.ASSIGNED, Status.DELIVERED), "ended_at"),
 }
 
+ACCEPTED, CONTACTED, RELEASED = "accepted", "contacted", "released"
+# Each moment: in which states, its column, and the moment that must come before it.
+MOMENTS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    ACCEPTED: ((Status.DELIVERED,), "accepted_at", "delivered_at"),
+    CONTACTED: ((Status.DELIVERED,), "contacted_at", "accepted_at"),
+    RELEASED: ((Status.CONVERTED,), "released_at", "converted_at"),
+}
+AT_ONCE = 5_000  # referrals that one statement of the sweep expires
+NOT_TAKEN = "Nobody took the ZIP in time."
+NOT_DELIVERED = "The contractor did not fetch it in time."
+
 
 class MoveRefused(Exception):
     """The referral is in a state from which it cannot go where it should."""
 
-    def __init__(self, referral: Referral, to: str) -> None:
-        allowed = " or ".join(MOVES[to][0])
-        super().__init__(f"The referral is {referral.status}; only one that is {allowed} can become {to}.")
+    def __init__(self, referral: Referral, to: str, words: str = "") -> None:
+        allowed = " or ".join(MOVES[to][0] if to in MOVES else MOMENTS[to][0])
+        verb = "become" if to in MOVES else "be"
+        super().__init__(words or f"The referral is {referral.status}; only one that is {allowed} can {verb} {to}.")
         self.referral, self.to = referral, to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expired:
+    """Referrals whose time was up: those that waited for a holder, and those that were not delivered."""
+
+    generated: int = 0
+    assigned: int = 0
 
 
 def move_referrals(
@@ -46,17 +69,120 @@ def move_referrals(
     job_id: int | None = None,
 ) -> list[int]:
     """Move those of the referrals whose state allows it, each with its event; the ids that moved, sorted."""
-    allowed, moment = MOVES[to]
-    with transaction.atomic():
-        return moves.move(
-            ids=ids, allowed=allowed, to=to, moment=moment, at=at, by_id=by.pk if by else None, note=note, job_id=job_id
-        )
+    return _move(ids=ids, to=to, at=at, by=by, note=note, job_id=job_id)
 
 
 def move_referral(*, referral: Referral, to: str, at: dt.datetime, by: User | None = None, note: str = "") -> Referral:
     """Move one referral; the row as it is now. Raises MoveRefused."""
-    moved = move_referrals(ids=[referral.pk], to=to, at=at, by=by, note=note)
+    return _moved(referral, to, _move(ids=[referral.pk], to=to, at=at, by=by, note=note))
+
+
+def _move(
+    *,
+    ids: Sequence[int],
+    to: str,
+    at: dt.datetime,
+    by: User | None,
+    note: str,
+    job_id: int | None = None,
+    value: Decimal | None = None,
+) -> list[int]:
+    allowed, moment = MOVES[to]
+    with transaction.atomic():
+        moved = moves.move(
+            ids=ids,
+            allowed=allowed,
+            to=to,
+            moment=moment,
+            at=at,
+            by_id=by.pk if by else None,
+            note=note,
+            job_id=job_id,
+            value=value,
+        )
+        if to in {Status.CONVERTED, Status.CANCELLED} and moved:
+            # Nobody has to decide any more what the referral itself has answered.
+            ReferralReturn.objects.filter(referral__in=moved, status=ReferralReturn.Status.PENDING).update(
+                status=ReferralReturn.Status.REFUSED,
+                decided_at=at,
+                decided_by=by,
+                decision_note=f"The referral was {to} meanwhile.",
+            )
+        return moved
+
+
+def _moved(referral: Referral, to: str, moved: Sequence[int]) -> Referral:
     referral.refresh_from_db()
     if not moved:
         raise MoveRefused(referral, to)
     return referral
+
+
+def accept_referral(*, referral: Referral, at: dt.datetime, by: User | None = None, note: str = "") -> Referral:
+    """Note that the contractor works on the lead; the row as it is now. Raises MoveRefused, also the second time."""
+    return _note(referral, ACCEPTED, at=at, by=by, note=note)
+
+
+def mark_contacted(*, referral: Referral, at: dt.datetime, by: User | None = None, note: str = "") -> Referral:
+    """Note that the contractor has reached the owner of an accepted lead. Raises MoveRefused, also the second time."""
+    return _note(referral, CONTACTED, at=at, by=by, note=note)
+
+
+def convert_referral(
+    *, referral: Referral, at: dt.datetime, by: User | None = None, value: Decimal | None = None, note: str = ""
+) -> Referral:
+    """Note that the lead became business, and what it was worth in dollars where that is known.
+
+    A return that waits to be decided is refused with it. Raises MoveRefused.
+    """
+    moved = _move(ids=[referral.pk], to=Status.CONVERTED, at=at, by=by, note=note, value=value)
+    return _moved(referral, Status.CONVERTED, moved)
+
+
+def cancel_referral(*, referral: Referral, at: dt.datetime, by: User | None, note: str) -> Referral:
+    """Take a referral back that is not converted; its lead is free again. `note` says why. Raises MoveRefused."""
+    return move_referral(referral=referral, to=Status.CANCELLED, at=at, by=by, note=note)
+
+
+def release_referral(*, referral: Referral, at: dt.datetime, by: User | None, note: str) -> Referral:
+    """Give the lead of a converted referral free for another one; it stays converted. Raises MoveRefused."""
+    return _note(referral, RELEASED, at=at, by=by, note=note)
+
+
+def _note(referral: Referral, what: str, *, at: dt.datetime, by: User | None, note: str) -> Referral:
+    allowed, moment, after = MOMENTS[what]
+    with transaction.atomic():
+        is_noted = moves.note_moment(
+            referral_id=referral.pk,
+            allowed=allowed,
+            moment=moment,
+            after=after,
+            what=what,
+            at=at,
+            by_id=by.pk if by else None,
+            note=note,
+        )
+    referral.refresh_from_db()
+    if is_noted:
+        return referral
+    words = ""
+    if referral.status in allowed:
+        done = getattr(referral, moment)
+        words = (
+            f"The referral was {what} already, on {done:%Y-%m-%d} at {done:%H:%M} UTC."
+            if done
+            else f"The referral is not {after.removesuffix('_at')} yet; that comes before {what}."
+        )
+    raise MoveRefused(referral, what, words)
+
+
+def expire_overdue(*, at: dt.datetime) -> Expired:
+    """Expire every generated and assigned referral whose time is up at `at`; called by the sweep each minute."""
+    totals = {Status.GENERATED.value: 0, Status.ASSIGNED.value: 0}
+    while True:
+        with transaction.atomic():
+            found = moves.expire(at=at, most=AT_ONCE, unheld=NOT_TAKEN, undelivered=NOT_DELIVERED)
+        for state, count in found.items():
+            totals[state] += count
+        if sum(found.values()) < AT_ONCE:
+            return Expired(generated=totals[Status.GENERATED], assigned=totals[Status.ASSIGNED])
