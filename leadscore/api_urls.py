@@ -16,6 +16,14 @@ import scoring.rule_api
 import tags.api
 import tags.bulk_api
 from leadscore.pagination import KeysetPagination
+from territories.contractor_api import api as contractors
+
+
+class ContractorPages(KeysetPagination):
+    """Rows of a contractor are long: each may hold its receipt."""
+
+    default_limit = 25
+    max_limit = 100
 
 
 class Schema(SpectacularAPIView):
@@ -47,6 +55,7 @@ class Unknown(APIView):
 
 app_name = "api"
 paged = {"pagination_class": KeysetPagination}
+contractor_paged = {"pagination_class": ContractorPages}
 urlpatterns = [
     path("leads", leads.api.LeadList.as_view(**paged), name="leads"),
     path("leads/import", imports.api.ImportLeads.as_view(), name="leads-import"),
@@ -67,6 +76,22 @@ urlpatterns = [
     path("tags/bulk-update-expiration", scoring.rule_api.BulkUpdateExpiration.as_view(), name="tags-bulk-expiration"),
     path("tags/<int:pk>", tags.api.TagDetail.as_view(), name="tag"),
     path("tags/<int:pk>/update-expiration", scoring.rule_api.UpdateExpiration.as_view(), name="tag-expiration"),
+    path("contractor/me", contractors.Me.as_view(), name="contractor-me"),
+    path("contractor/usage", contractors.Usage.as_view(), name="contractor-usage"),
+    path(
+        "contractor/territories",
+        contractors.TerritoryList.as_view(**contractor_paged),
+        name="contractor-territories",
+    ),
+    path("contractor/referrals", contractors.ReferralList.as_view(**contractor_paged), name="contractor-referrals"),
+    path("contractor/referrals/<int:pk>", contractors.ReferralDetail.as_view(), name="contractor-referral"),
+    path("contractor/referrals/<int:pk>/accept", contractors.ReferralAccept.as_view(), name="contractor-accept"),
+    path(
+        "contractor/referrals/<int:pk>/contacted", contractors.ReferralContacted.as_view(), name="contractor-contacted"
+    ),
+    path("contractor/referrals/<int:pk>/convert", contractors.ReferralConvert.as_view(), name="contractor-convert"),
+    path("contractor/referrals/<int:pk>/return", contractors.ReferralReturnIt.as_view(), name="contractor-return"),
+    path("contractor/sandbox/reset", contractors.SandboxReset.as_view(), name="contractor-sandbox-reset"),
     path("schema", Schema.as_view(), name="schema"),
     path("docs", Docs.as_view(), name="docs"),
     re_path(r"^(?P<rest>.*)$", Unknown.as_view(), name="unknown"),

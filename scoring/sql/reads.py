@@ -17,8 +17,8 @@ _EXPLAIN = sql.SQL(
         FROM unnest(%(moments)s::timestamptz[]) moment(at)
         CROSS JOIN LATERAL ({assignments} AND lt.lead_id = ANY(%(lead_ids)s)) a
     )
-    SELECT a.lead_id, a.at, a.tag_id, tag.name, tag.color, tag.is_archived, tag.base_score, a.assigned_at, a.expiration_at,
-           a.is_expired_now, a.step,
+    SELECT a.lead_id, a.at, a.tag_id, tag.name, tag.color, tag.is_archived, tag.base_score, a.assigned_at,
+           a.expiration_at, a.is_expired_now, a.step,
            CASE WHEN a.step = 0 OR tag.is_archived THEN 0
                 WHEN a.is_expired_now THEN least(pct.percent, tag.expired_percent)
                 ELSE pct.percent END AS percent,

@@ -20,9 +20,15 @@ MOST_SCORE = 2**31 - 1
 
 PARAMETERS = [
     OpenApiParameter(
-        "status", {"type": "string", "enum": STATUSES}, many=True, description="Repeat it to ask for several."
+        "status",
+        {"type": "array", "items": {"type": "string", "enum": STATUSES}},
+        description="Repeat it to ask for several.",
     ),
-    OpenApiParameter("zip", {"type": "string", "pattern": "^[0-9]{5}$"}, many=True, description="Five digits; repeat it."),
+    OpenApiParameter(
+        "zip",
+        {"type": "array", "items": {"type": "string", "pattern": "^[0-9]{5}$"}},
+        description="Five digits; repeat it to ask for several.",
+    ),
     OpenApiParameter("score_min", int, description="This score or more."),
     OpenApiParameter("score_max", int, description="This score or less."),
     OpenApiParameter(

@@ -38,7 +38,7 @@ def count_request(*, contractor_id: int, is_write: bool, at: dt.datetime) -> All
     limit = settings.CONTRACTOR_WRITES if is_write else settings.CONTRACTOR_READS
     minute, second = divmod(int(at.timestamp()), SECONDS)
     key = f"contractor-requests:{'w' if is_write else 'r'}:{contractor_id}:{minute}"
-    count = cast(CountingCache, cache).count(key, 2 * SECONDS) or 0
+    count = cast("CountingCache", cache).count(key, 2 * SECONDS) or 0
     return Allowance(
         limit=limit, remaining=max(0, limit - count), reset_seconds=SECONDS - second, is_exceeded=count > limit
     )

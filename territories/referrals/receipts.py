@@ -55,7 +55,7 @@ def _receipt(
 ) -> Receipt:
     counted = [line for line in lines.lines if line.is_counted]  # the others give no points
     return {
-        "composed_at": _utc(at),
+        "composed_at": utc_text(at),
         "lead": {
             "id": lead.pk,
             "address": lead.address,
@@ -97,16 +97,17 @@ def _receipt(
         "evidence": [
             {
                 "reason": line.tag,
-                "assigned_at": _utc(line.assigned_at),
+                "assigned_at": utc_text(line.assigned_at),
                 "age_days": line.age_days,
-                "expiration_at": _utc(line.expiration_at),
+                "expiration_at": utc_text(line.expiration_at),
                 "is_expired": line.is_expired,
-                "last_listed_at": _utc(listed.get((lead.pk, line.tag_id))),
+                "last_listed_at": utc_text(listed.get((lead.pk, line.tag_id))),
             }
             for line in counted
         ],
     }
 
 
-def _utc(moment: dt.datetime | None) -> str | None:
+def utc_text(moment: dt.datetime | None) -> str | None:
+    """A moment as receipts and the API write it: ISO 8601, in UTC."""
     return moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z") if moment else None
