@@ -1,6 +1,6 @@
 """The addresses of the API. No trailing slashes; whatever is not here is a problem with status 404."""
 
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.exceptions import NotFound
 from rest_framework.permissions import AllowAny, IsAuthenticated
@@ -27,9 +27,15 @@ class ContractorPages(KeysetPagination):
 
 
 class Schema(SpectacularAPIView):
-    """The description of the API, for anybody who is logged in."""
+    """The description of the API, for anybody who is logged in; a contractor reads of its own routes."""
 
     permission_classes = [IsAuthenticated]
+
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        super().initial(request, *args, **kwargs)
+        if not request.user.has_perm("leads.view_lead"):
+            own = [pattern for pattern in urlpatterns if str(pattern.name).startswith("contractor-")]
+            self.patterns = [path("api/", include(own))]
 
 
 class Docs(SpectacularSwaggerSplitView):
