@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     # REST framework's views import this module, by way of the settings.
     from collections.abc import Mapping
 
+    from django.contrib.auth.models import AbstractUser
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
@@ -32,4 +33,9 @@ class HasRoutePermission(BasePermission):
             return False
         needed: Mapping[str, str] = getattr(view, "permissions", {})
         method = "GET" if request.method in {"HEAD", "OPTIONS"} else str(request.method)
-        return method in needed and user.has_perm(needed[method])
+        return method in needed and _has_right(user, needed[method])
+
+
+def _has_right(user: AbstractUser, right: str) -> bool:
+    """As `has_perm`; the groups' rights first, for those alone cost one query instead of two."""
+    return user.has_perm(right) if user.is_superuser else right in user.get_group_permissions() or user.has_perm(right)

@@ -74,6 +74,7 @@ class NotReturned(APIException):
 class ContractorView(IdempotentView):
     """A route of a contractor: whatever it touches is looked for among `self.contractor`'s own."""
 
+    read_with_token = ("user__contractor",)
     serves_sandbox = True
     contractor: Contractor | None = None
     allowance: Allowance | None = None
@@ -121,7 +122,7 @@ class ContractorView(IdempotentView):
 
 def _contractor_of(request: Request, at: dt.datetime) -> Contractor | None:
     """Whom a request acts for: the contractor of its login, or the sandbox of that one."""
-    contractor = Contractor.objects.filter(user=person_of(request), sandbox_of__isnull=True).first()
+    contractor = getattr(person_of(request), "contractor", None)
     if contractor is not None and getattr(request.auth, "is_sandbox", False):
         return open_sandbox(contractor=contractor, at=at)
     return contractor

@@ -170,8 +170,8 @@ def test_a_page_costs_few_queries_however_many_rows(api, contractor) -> None:
         with CaptureQueriesContext(connection) as queries:
             api.get(LIST)
         counts.append(len(queries))
-    # Token with its person, contractor, rights of person and of group, referrals.
-    assert counts == [5, 5]
+    # Token with its person and contractor, rights, referrals.
+    assert counts == [3, 3]
 
 
 # One, and its delivery ------------------------------------------------------------------------------------------------
