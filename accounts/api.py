@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from django.db import transaction
 from django.db.models import Model, QuerySet
@@ -16,7 +16,14 @@ from drf_spectacular.contrib.knox_auth_token import KnoxTokenScheme
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers, status
-from rest_framework.exceptions import APIException, MethodNotAllowed, NotFound, ParseError, ValidationError
+from rest_framework.exceptions import (
+    APIException,
+    MethodNotAllowed,
+    NotAuthenticated,
+    NotFound,
+    ParseError,
+    ValidationError,
+)
 from rest_framework.generics import GenericAPIView
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
@@ -38,7 +45,10 @@ PROBLEMS = {
     413: "The file is over the size limit.",
     415: "This content type is not read here.",
     422: "This idempotency key came with another request before.",
+    429: "Too many requests in this minute; `Retry-After` says when to go on.",
 }
+# Names under which programs send a token where nobody reads one.
+TOKEN_NAMES = {"token", "api_token", "apikey", "api_key", "api-key", "access_token", "auth", "authorization", "key"}
 
 
 class ApiTokenScheme(KnoxTokenScheme):  # type: ignore[no-untyped-call]
@@ -73,6 +83,11 @@ class ApiView(GenericAPIView):
             raise MethodNotAllowed(str(request.method))  # 403 would tell of a right that nobody can have
         super().check_permissions(request)
 
+    def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
+        if request.authenticators and not request.successful_authenticator:
+            raise NotAuthenticated(_where_the_token_belongs(request))
+        super().permission_denied(request, message, code)
+
     def known_parameters(self) -> set[str]:
         """Names that the query string may hold."""
         return {*self.query_parameters, *getattr(self.pagination_class, "query_parameters", ())}
@@ -106,6 +121,23 @@ class ApiView(GenericAPIView):
         if found is None:
             raise NotFound(f"There is no {queryset.model._meta.verbose_name} with the id {str(pk)[:40]}.")
         return found
+
+
+def _where_the_token_belongs(request: Request) -> str:
+    """What to tell a program without a login; it never repeats what came."""
+    belongs = "Send the token as a header, `Authorization: Token ...`"
+    scheme = request.headers.get("Authorization", "").partition(" ")[0].lower()
+    if scheme in {"bearer", "basic"}:
+        return f"{belongs}: the word before it is Token, not {scheme.capitalize()}."
+    if scheme:
+        return f"{belongs}: the word Token and a space stand before it."
+    if TOKEN_NAMES & {name.lower() for name in request.query_params}:
+        return f"{belongs}, not in the address: that is kept in logs on its way, so take a new token."
+    if TOKEN_NAMES & {name.lower() for name in request.COOKIES}:
+        return f"{belongs}, not as a cookie."
+    if {"X-Api-Key", "X-Auth-Token", "X-Token"} & set(request.headers):
+        return f"{belongs}, under that name."
+    return f"No login. {belongs}; it is read nowhere else, neither in the address nor in the body."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

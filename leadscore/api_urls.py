@@ -1,6 +1,6 @@
 """The addresses of the API. No trailing slashes; whatever is not here is a problem with status 404."""
 
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.exceptions import NotFound
 from rest_framework.permissions import AllowAny, IsAuthenticated
@@ -20,12 +20,26 @@ import territories.contractors.api
 import territories.holdings.api
 import territories.referrals.api as referrals_api
 from leadscore.pagination import KeysetPagination
+from territories.contractor_api import api as contractors
+
+
+class ContractorPages(KeysetPagination):
+    """Rows of a contractor are long: each may hold its receipt."""
+
+    default_limit = 25
+    max_limit = 100
 
 
 class Schema(SpectacularAPIView):
-    """The description of the API, for anybody who is logged in."""
+    """The description of the API, for anybody who is logged in; a contractor reads of its own routes."""
 
     permission_classes = [IsAuthenticated]
+
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        super().initial(request, *args, **kwargs)
+        if not request.user.has_perm("leads.view_lead"):
+            own = [pattern for pattern in urlpatterns if str(pattern.name).startswith("contractor-")]
+            self.patterns = [path("api/", include(own))]
 
 
 class Docs(SpectacularSwaggerSplitView):
@@ -51,6 +65,7 @@ class Unknown(APIView):
 
 app_name = "api"
 paged = {"pagination_class": KeysetPagination}
+contractor_paged = {"pagination_class": ContractorPages}
 urlpatterns = [
     path("leads", leads.api.LeadList.as_view(**paged), name="leads"),
     path("leads/import", imports.api.ImportLeads.as_view(), name="leads-import"),
@@ -97,6 +112,22 @@ urlpatterns = [
     path("returns", referrals_api.ReturnList.as_view(**paged), name="returns"),
     path("returns/<int:pk>/approve", referrals_api.ReturnApprove.as_view(), name="return-approve"),
     path("returns/<int:pk>/refuse", referrals_api.ReturnRefuse.as_view(), name="return-refuse"),
+    path("contractor/me", contractors.Me.as_view(), name="contractor-me"),
+    path("contractor/usage", contractors.Usage.as_view(), name="contractor-usage"),
+    path(
+        "contractor/territories",
+        contractors.TerritoryList.as_view(**contractor_paged),
+        name="contractor-territories",
+    ),
+    path("contractor/referrals", contractors.ReferralList.as_view(**contractor_paged), name="contractor-referrals"),
+    path("contractor/referrals/<int:pk>", contractors.ReferralDetail.as_view(), name="contractor-referral"),
+    path("contractor/referrals/<int:pk>/accept", contractors.ReferralAccept.as_view(), name="contractor-accept"),
+    path(
+        "contractor/referrals/<int:pk>/contacted", contractors.ReferralContacted.as_view(), name="contractor-contacted"
+    ),
+    path("contractor/referrals/<int:pk>/convert", contractors.ReferralConvert.as_view(), name="contractor-convert"),
+    path("contractor/referrals/<int:pk>/return", contractors.ReferralReturnIt.as_view(), name="contractor-return"),
+    path("contractor/sandbox/reset", contractors.SandboxReset.as_view(), name="contractor-sandbox-reset"),
     path("schema", Schema.as_view(), name="schema"),
     path("docs", Docs.as_view(), name="docs"),
     re_path(r"^(?P<rest>.*)$", Unknown.as_view(), name="unknown"),

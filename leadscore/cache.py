@@ -30,3 +30,15 @@ class ForgivingRedisCache(RedisCache):
             return super().delete(key, version)
         except (RedisError, OSError):
             return False
+
+    def count(self, key: str, seconds: int, version: int | None = None) -> int | None:
+        """Add 1 to a number that is forgotten after `seconds`, by one round trip; None while Redis does not answer."""
+        made = self.make_and_validate_key(key, version=version)
+        try:
+            with self._cache.get_client(made, write=True).pipeline(transaction=False) as pipeline:
+                pipeline.incr(made)
+                pipeline.expire(made, seconds, nx=True)
+                return int(pipeline.execute()[0])
+        except (RedisError, OSError):
+            logger.warning("cache: Redis does not answer; %s not counted", key)
+            return None

@@ -229,6 +229,12 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True  # no build step: files are served from where they lie
 
+# Requests a minute of one contractor over its API: what changes something, and what reads.
+CONTRACTOR_WRITES = env.int("LEADSCORE_CONTRACTOR_WRITES_PER_MINUTE", default=120)
+CONTRACTOR_READS = env.int("LEADSCORE_CONTRACTOR_READS_PER_MINUTE", default=600)
+if min(CONTRACTOR_WRITES, CONTRACTOR_READS) < 1:
+    raise ImproperlyConfigured("LEADSCORE_CONTRACTOR_READS_PER_MINUTE and ..._WRITES_PER_MINUTE take 1 or more.")
+
 # An import streams, so its size is bounded only by what a person means to wait for.
 IMPORT_MAX_BYTES = env.int("LEADSCORE_IMPORT_MAX_MB", default=500) * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
@@ -248,7 +254,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "LeadScore",
-    "DESCRIPTION": "Leads, their reasons and their scores; imports and the jobs behind them.",
+    "DESCRIPTION": "Leads, their reasons and their scores; imports and the jobs behind them; contractors and referrals.",
     "VERSION": "0.1.0",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,

@@ -52,6 +52,8 @@ def home(request: HtmxHttpRequest) -> HttpResponse:
         if person.is_staff and person.has_perm("tags.change_tag")
         else 0,
         "rows": top_leads(count=TOP) if sees_leads else (),
+        "has_api_only": not sees_leads and person.has_perm("territories.use_contractor_api"),
+        "api_url": f"{settings.BASE_URL}/api/contractor",
     }
     return show(request, "leadscore/home.html", context | recent)
 

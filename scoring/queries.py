@@ -1,6 +1,7 @@
 """Reads: the explanation of a score, its past and its future, and the check that stored scores are right."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +79,28 @@ def explain_score(*, lead: Lead, now: dt.datetime, at: dt.datetime | None = None
         lines=lines,
         cap_lines=cap_lines,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lines:
+    """The lines of one lead at a moment; with the cap lines they add up to `total`."""
+
+    total: int
+    lines: list[Line]
+    cap_lines: list[CapLine]
+
+
+def explain_many(*, lead_ids: Sequence[int], at: dt.datetime) -> dict[int, Lines]:
+    """What each lead's score is made of at `at`, in one read: {lead id: lines}, also for leads without a tag."""
+    rows_of: dict[int, list[dict[str, Any]]] = {lead_id: [] for lead_id in lead_ids}
+    for row in reads.explain_leads(lead_ids=list(rows_of), moments=[at]):
+        rows_of[row["lead_id"]].append(row)
+    found = {}
+    for lead_id, rows in rows_of.items():
+        lines, cap_lines = _lines(rows), _cap_lines(rows)
+        total = sum(line.points for line in lines) + sum(line.points for line in cap_lines)
+        found[lead_id] = Lines(total=total, lines=lines, cap_lines=cap_lines)
+    return found
 
 
 def _lines(rows: list[dict[str, Any]]) -> list[Line]:

@@ -12,7 +12,7 @@ from rest_framework.permissions import IsAuthenticated
 
 from accounts.api import ApiView
 from accounts.permissions import HasRoutePermission
-from accounts.roles import ADMIN
+from accounts.roles import ADMIN, ROLES
 from leadscore import api_urls
 from tests.api import api_client, problem
 
@@ -22,6 +22,8 @@ MAIN |= {"tags_create", "tags_partial_update", "tags_update_expiration", "tags_b
 MAIN |= {"leads_bulk_tag", "leads_bulk_tag_undo"}
 MAIN |= {"referrals_list", "referrals_retrieve", "referrals_cancel", "referrals_return", "returns_approve"}
 MAIN |= {"leads_assign", "leads_suppress"}
+MAIN |= {f"contractor_{name}" for name in ("me", "usage", "territories_list", "sandbox_reset", "referrals_list")}
+MAIN |= {f"contractor_referrals_{name}" for name in ("retrieve", "accept", "contacted", "convert", "return")}
 # For anybody who is logged in, whatever the role.
 OPEN_TO_ALL = {"schema", "docs"}
 
@@ -85,7 +87,7 @@ def test_every_route_names_a_known_right_for_each_method_it_serves() -> None:
         assert issubclass(view, ApiView), address
         assert [permission.__name__ for permission in view.permission_classes] == [HasRoutePermission.__name__], address
         assert set(view.permissions) == served(view), address
-        assert set(view.permissions.values()) <= ADMIN, address
+        assert set(view.permissions.values()) <= ADMIN | ROLES["contractor"], address
 
 
 def test_no_api_route_is_hung_elsewhere() -> None:
@@ -108,6 +110,7 @@ def test_every_route_answers_401_without_a_login(client) -> None:
 
 @pytest.mark.django_db
 def test_a_role_without_rights_gets_403_from_every_route_but_the_description(person) -> None:
+    """A contractor's login has no right on staff routes, and without its contractor none on its own ones."""
     api = api_client(person("contractor"))
     for name, address, view in routes():
         for method in served(view):

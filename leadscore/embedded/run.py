@@ -145,24 +145,28 @@ def _manage(*arguments: str) -> None:
         raise EmbeddedError(f"`manage.py {' '.join(arguments)}` failed ({done.returncode}); see above.")
 
 
+def web_program(host: str, port: int, application: str = "leadscore.wsgi:application") -> Program:
+    """gunicorn, as an installation runs it."""
+    bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return Program(
+        "web",
+        [
+            *(sys.executable, "-m", "gunicorn", "--chdir", str(PROJECT_DIR), application),
+            *("--bind", bind, "--workers", "2", "--threads", "4", "--worker-class", "gthread"),
+            *("--limit-request-line", "8190"),  # an address carries all that is ticked
+            *("--timeout", "120", "--graceful-timeout", "10", "--log-level", "warning"),
+            "--no-control-socket",  # two installations would meet at one path in the home directory
+        ],
+        {"PYTHONWARNINGS": "ignore:No directory at"},  # static files are served from where they lie
+    )
+
+
 def _programs(host: str, port: int) -> list[Program]:
     python = sys.executable
-    bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     as_root = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"}
-    no_build = {"PYTHONWARNINGS": "ignore:No directory at"}  # static files are served from where they lie
     celery = [python, "-m", "celery", "--quiet", "--workdir", str(PROJECT_DIR), "--app", "leadscore"]
     return [
-        Program(
-            "web",
-            [
-                *(python, "-m", "gunicorn", "--chdir", str(PROJECT_DIR), "leadscore.wsgi:application"),
-                *("--bind", bind, "--workers", "2", "--threads", "4", "--worker-class", "gthread"),
-                *("--limit-request-line", "8190"),  # an address carries all that is ticked
-                *("--timeout", "120", "--graceful-timeout", "10", "--log-level", "warning"),
-                "--no-control-socket",  # two installations would meet at one path in the home directory
-            ],
-            no_build,
-        ),
+        web_program(host, port),
         Program(
             "worker",
             [

@@ -1,4 +1,4 @@
-"""Reads of one lead: its assignments at any moments, and the moments at which they change."""
+"""Reads of leads: their assignments at any moments, and the moments at which those of one lead change."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ _EXPLAIN = sql.SQL(
     assignment AS (
         SELECT moment.at, a.*
         FROM unnest(%(moments)s::timestamptz[]) moment(at)
-        CROSS JOIN LATERAL ({assignments} AND lt.lead_id = %(lead_id)s) a
+        CROSS JOIN LATERAL ({assignments} AND lt.lead_id = ANY(%(lead_ids)s)) a
     )
-    SELECT a.at, a.tag_id, tag.name, tag.color, tag.is_archived, tag.base_score, a.assigned_at, a.expiration_at,
-           a.is_expired_now, a.step,
+    SELECT a.lead_id, a.at, a.tag_id, tag.name, tag.color, tag.is_archived, tag.base_score, a.assigned_at,
+           a.expiration_at, a.is_expired_now, a.step,
            CASE WHEN a.step = 0 OR tag.is_archived THEN 0
                 WHEN a.is_expired_now THEN least(pct.percent, tag.expired_percent)
                 ELSE pct.percent END AS percent,
@@ -29,7 +29,7 @@ _EXPLAIN = sql.SQL(
     CROSS JOIN LATERAL (
         SELECT CASE WHEN a.step <= 1 THEN 100 ELSE (tag.decay_steps->(a.step - 2)->>1)::int END AS percent
     ) pct
-    ORDER BY a.at, coalesce(a.points, 0) DESC, tag.name
+    ORDER BY a.at, a.lead_id, coalesce(a.points, 0) DESC, tag.name
     """
 ).format(rules=RULES, assignments=assignments(at=sql.SQL("moment.at")))
 
@@ -50,8 +50,13 @@ def explain(*, lead_id: int, moments: Sequence[dt.datetime]) -> list[dict[str, A
 
     Index: leadtag_unique.
     """
+    return explain_leads(lead_ids=[lead_id], moments=moments)
+
+
+def explain_leads(*, lead_ids: Sequence[int], moments: Sequence[dt.datetime]) -> list[dict[str, Any]]:
+    """The same for many leads, each row with its `lead_id`. Index: leadtag_unique."""
     with connection.cursor() as cursor:
-        cursor.execute(_EXPLAIN, {"lead_id": lead_id, "moments": list(moments)})
+        cursor.execute(_EXPLAIN, {"lead_ids": list(lead_ids), "moments": list(moments)})
         names = [column.name for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
