@@ -29,6 +29,7 @@ PLACES = (
     ("Scores", "chart-bar", "scores", "leads.view_lead", True),
     ("Imports", "upload", "imports:list", "imports.view_importbatch", True),
     ("Tags", "tag", "tags:list", "tags.view_tag", False),
+    ("Webhooks", "send", "territories:webhooks", "territories.view_webhookmessage", False),
     ("Jobs", "activity", "jobs:list", "jobs.view_job", True),
 )
 
