@@ -118,7 +118,7 @@ def record_attempt(*, one: Claim, result: Result, at: dt.datetime) -> str:
         message.save()
     if message.status == Status.DEAD:
         logger.error(
-            "webhook %s (%s) of contractor %s is dead after %s attempts: %s",
+            "webhook %s (%s) of contractor %s is dead after attempt %s: %s",
             message.webhook_id, message.kind, one.contractor_id, message.attempts, result.error,
         )  # fmt: skip
     return message.status
@@ -135,9 +135,9 @@ def _fail(message: WebhookMessage, one: Claim, result: Result, at: dt.datetime) 
     if result.status == GONE:
         # Unless a person has set another address meanwhile.
         endpoint = WebhookEndpoint.objects.filter(contractor_id=one.contractor_id, url=one.url)
-        if endpoint.update(is_enabled=False):
-            message.last_error = f"{result.error} That means for ever, so the webhook was switched off."
+        if endpoint.filter(is_enabled=True).update(is_enabled=False):
             logger.error("webhook of contractor %s is switched off: it answered 410", one.contractor_id)
+        message.last_error = f"{result.error} That means for ever, so the webhook was switched off."
     if result.status == GONE or one.kind == Kind.TEST or message.attempts > len(WAITS):
         message.status, message.ended_at, message.next_attempt_at = Status.DEAD, at, None
         return

@@ -1,27 +1,34 @@
 """A worker is killed in the middle of a delivery: the message goes out again, the same to the letter."""
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from celery import Celery
-
-from tests.installation import Installation, clone, kill, throwaway_servers, wait_until
-from tests.territories.receivers import Handler, receiver
-
-SET_UP = """
+from django.db import connection
 from django.utils import timezone
+
+from territories.models import Referral, WebhookAttempt, WebhookMessage
+from tests.installation import Installation, kill, wait_until
+from tests.territories.receivers import Handler, receiver
 from tests.territories.webhook_factories import assign_lead, make_listener
-at = timezone.now()
-assign_lead(make_listener({url!r}, at=at), at=at)
-"""
 
 
 @pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    with throwaway_servers() as servers:
-        yield from clone(servers, tmp_path)
+def installation(transactional_db: None, tmp_path: Path) -> Iterator[Installation]:
+    """The test's own database, and a broker that no other test has left anything in."""
+    database_url = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{connection.settings_dict['NAME']}"
+    redis_url = os.environ["REDIS_URL"].rpartition("/")[0] + "/9"
+    installation = Installation(database_url, redis_url, tmp_path)
+    yield installation
+    installation.end()
+
+
+def state() -> tuple[str, int, str]:
+    message = WebhookMessage.objects.get()
+    return message.status, message.attempts, Referral.objects.get().status
 
 
 @pytest.mark.slow
@@ -40,26 +47,25 @@ def test_a_worker_killed_in_the_middle_of_a_delivery(installation: Installation)
         "LEADSCORE_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
     }
     with receiver(answer) as server:
-        installation.run_code(SET_UP.format(url=server.url))
+        at = timezone.now()
+        assign_lead(make_listener(server.url, at=at), at=at)
         worker = installation.start_worker()
         broker = Celery(broker=installation.redis_url)
         broker.send_task("territories.push-webhooks")
         assert came.wait(40)
         kill(worker)
         may_answer.set()
-        state = "SELECT status, attempts, (SELECT status FROM territories_referral) FROM territories_webhookmessage"
-        assert installation.rows(state) == [("pending", 1, "assigned")]
-        assert installation.rows("SELECT count(*) FROM territories_webhookattempt") == [(0,)]
+        assert state() == ("pending", 1, "assigned")
+        assert not WebhookAttempt.objects.exists()
+        lost_at = WebhookMessage.objects.get().next_attempt_at
+        assert lost_at is not None
+        assert lost_at > timezone.now()
 
         installation.start_worker()
-        # It is the dead one's for a minute; then the clock has gone on.
+        # It is the dead one's for a minute; here the minute is over at once.
+        assert WebhookMessage.objects.update(next_attempt_at=timezone.now()) == 1
         broker.send_task("territories.push-webhooks")
-        with installation.connect() as connection:
-            held = connection.execute("SELECT next_attempt_at > now() FROM territories_webhookmessage").fetchone()
-            assert held == (True,)
-            connection.execute("UPDATE territories_webhookmessage SET next_attempt_at = now()")
-        broker.send_task("territories.push-webhooks")
-        wait_until(lambda: installation.rows(state) == [("delivered", 2, "delivered")])
+        wait_until(lambda: state() == ("delivered", 2, "delivered"))
     first, second = server.received
     assert first.body == second.body
     assert first.headers["webhook-id"] == second.headers["webhook-id"]

@@ -235,7 +235,7 @@ def test_what_fails_to_the_end_is_dead_after_eight_attempts_and_says_so(caplog: 
     for wait, least in zip(waits, WAITS, strict=True):
         assert least <= wait <= least * (1 + SPREAD) + dt.timedelta(seconds=2)
     assert (message.status, message.last_status, message.next_attempt_at) == ("dead", 500, None)
-    assert "is dead after 8 attempts: It answered 500." in caplog.text
+    assert "is dead after attempt 8: It answered 500." in caplog.text
     assert push_messages(at=moment + 24 * HOUR, transport=transport) == Pushed(delivered=0, failed=0, dead=0)
     assert Referral.objects.get().status == "assigned"  # until it expires: the API has it
 
