@@ -5,7 +5,7 @@ import logging
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from territories.models import Contractor, Referral, WebhookEndpoint, WebhookMessage
@@ -14,6 +14,8 @@ from territories.webhooks.signing import make_secret
 logger = logging.getLogger(__name__)
 Kind, Status = WebhookMessage.Kind, WebhookMessage.Status
 BOTH_FOR = dt.timedelta(hours=24)  # after a rotation
+# A lead goes to who has it assigned, and to nobody else.
+MAY_GO = ~Q(kind=Kind.REFERRAL_ASSIGNED) | Q(referral__status=Referral.Status.ASSIGNED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +79,6 @@ def resend_dead(*, contractor: Contractor, at: dt.datetime) -> int:
 
 
 def _resend(messages: QuerySet[WebhookMessage], at: dt.datetime) -> int:
-    may_go = messages.filter(status=Status.DEAD).exclude(
-        pk__in=messages.filter(kind=Kind.REFERRAL_ASSIGNED)
-        .exclude(referral__status=Referral.Status.ASSIGNED)
-        .values("pk")
+    return messages.filter(MAY_GO, status=Status.DEAD).update(
+        status=Status.PENDING, attempts=0, next_attempt_at=at, ended_at=None
     )
-    return may_go.update(status=Status.PENDING, attempts=0, next_attempt_at=at, ended_at=None)

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from django.db.models import Count, Max, Min, Q
 
 from territories.models import Contractor, WebhookEndpoint, WebhookMessage
+from territories.webhooks.endpoints import MAY_GO
 
 PAGE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetters:
-    """The dead messages of one contractor."""
+    """The dead messages of one contractor; `sendable`: those that may still go out."""
 
     contractor: Contractor
     count: int
+    sendable: int
     oldest_at: dt.datetime
     newest_at: dt.datetime
 
@@ -41,7 +43,9 @@ def dead_by_contractor() -> list[DeadLetters]:
         WebhookMessage.objects.dead_letters()
         .order_by()
         .values("contractor_id")
-        .annotate(count=Count("pk"), oldest=Min("created_at"), newest=Max("created_at"))
+        .annotate(
+            count=Count("pk"), sendable=Count("pk", filter=MAY_GO), oldest=Min("created_at"), newest=Max("created_at")
+        )
         .order_by("-count", "contractor_id")
     )
     rows = list(found)
@@ -50,6 +54,7 @@ def dead_by_contractor() -> list[DeadLetters]:
         DeadLetters(
             contractor=contractors[row["contractor_id"]],
             count=row["count"],
+            sendable=row["sendable"],
             oldest_at=row["oldest"],
             newest_at=row["newest"],
         )

@@ -12,7 +12,7 @@ from django.urls import URLPattern, reverse
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
-from territories.models import WebhookAttempt, WebhookEndpoint, WebhookMessage
+from territories.models import Referral, WebhookAttempt, WebhookEndpoint, WebhookMessage
 from territories.referrals.lifecycle import move_referral
 from territories.tasks import clear_webhooks, push_webhooks, wake_webhooks
 from territories.webhooks import transport, urls
@@ -264,6 +264,9 @@ def test_dead_letters_stand_first_by_contractor(manager_client: Client) -> None:
     assert page.index("Dead letters") < page.index('id="webhook-results"')
     assert "Send all 2 again" in page
     assert "Roofs &amp; Sons" in page
+    for status, says in (("cancelled", "Send 1 of 2 again"), ("expired", "their referrals are not assigned any more")):
+        move_referral(referral=Referral.objects.filter(status="assigned")[0], to=status, at=NOW)
+        assert says in manager_client.get("/webhooks/").content.decode()
 
 
 def test_filters_hold_and_a_wrong_one_is_left_out_aloud(manager_client: Client) -> None:
