@@ -1,5 +1,6 @@
 """One settings file, driven by the environment; odd values are refused at start, in words."""
 
+import ipaddress
 import os
 import re
 import secrets
@@ -173,6 +174,8 @@ CELERY_BEAT_SCHEDULE = {
     "log-alarms": {"task": "scoring.alarms", "schedule": 60.0},
     "clear-idempotency-keys": {"task": "accounts.clear-keys", "schedule": 3600.0},
     "sweep-territories": {"task": "territories.sweep", "schedule": 60.0},
+    "push-webhooks": {"task": "territories.push-webhooks", "schedule": 15.0},
+    "clear-webhooks": {"task": "territories.clear-webhooks", "schedule": 3600.0},
 }
 
 AUTH_USER_MODEL = "accounts.User"
@@ -216,6 +219,25 @@ if odd := [address for address in NOTIFY if not re.fullmatch(r"[^@\s]+@[^@\s]+",
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("LEADSCORE_MAIL_FROM", default="leadscore@localhost")
+
+# Where webhooks may go: https to public addresses, unless whoever runs this installation says otherwise.
+WEBHOOK_ALLOW_HTTP = env.bool("LEADSCORE_WEBHOOK_ALLOW_HTTP", default=False)
+if WEBHOOK_ALLOW_HTTP and IS_PRODUCTION:
+    raise ImproperlyConfigured("LEADSCORE_WEBHOOK_ALLOW_HTTP is for development: over http everybody reads the leads.")
+_ports = env.str("LEADSCORE_WEBHOOK_PORTS", default="443,8443").replace(" ", "")
+if _ports != "any" and not re.fullmatch(r"\d{1,5}(,\d{1,5})*", _ports):
+    raise ImproperlyConfigured(f"LEADSCORE_WEBHOOK_PORTS is {_ports!r}; write ports such as 443,8443, or any.")
+WEBHOOK_PORTS = None if _ports == "any" else frozenset(map(int, _ports.split(",")))
+try:
+    WEBHOOK_ALLOWED_NETWORKS = [
+        ipaddress.ip_network(network.strip())
+        for network in env.list("LEADSCORE_WEBHOOK_ALLOWED_NETWORKS", default=[])
+        if network.strip()
+    ]
+except ValueError as error:
+    raise ImproperlyConfigured(
+        f"LEADSCORE_WEBHOOK_ALLOWED_NETWORKS: {error}; write networks such as 10.20.0.0/16 with commas between them."
+    ) from None
 
 # Where people find the pages, for links in mail.
 _OWN_URL = f"http://127.0.0.1:{os.environ.get('PORT') or 8000}"
@@ -293,6 +315,6 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         name: {"level": env.str("LOG_LEVEL", default="INFO")}
-        for name in ("leadscore", "imports", "scoring", "tags", "leads", "jobs", "accounts")
+        for name in ("leadscore", "territories", "imports", "scoring", "tags", "leads", "jobs", "accounts")
     },
 }

@@ -15,3 +15,33 @@ from territories.referrals.lifecycle import expire_overdue
 @shared_task(name="territories.expire", expires=60)
 def expire_referrals() -> None:
     expire_overdue(at=timezone.now())
+import logging
+
+from celery import shared_task
+from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import RedisError
+
+from territories.webhooks.configure import webhook_transport
+from territories.webhooks.messages import clear_messages
+from territories.webhooks.pushing import push_messages
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name="territories.push-webhooks", expires=15)
+def push_webhooks() -> None:
+    push_messages(at=timezone.now(), transport=webhook_transport())
+
+
+@shared_task(name="territories.clear-webhooks", expires=3600)
+def clear_webhooks() -> None:
+    clear_messages(at=timezone.now())
+
+
+def wake_webhooks() -> None:
+    """Ask a worker to send now; with the broker down the beat's next look does it."""
+    try:
+        push_webhooks.delay()
+    except (BrokerError, RedisError, OSError) as error:
+        logger.warning("webhooks wait for the next look, the broker does not answer: %s", error)

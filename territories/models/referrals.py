@@ -123,6 +123,12 @@ class Referral(models.Model):
             models.Index(
                 fields=["expires_at"], condition=Q(status__in=["generated", "assigned"]), name="referral_to_expire"
             ),
+            # What its contractor must be told of, if it heard of the referral before.
+            models.Index(
+                fields=["ended_at"],
+                condition=Q(status__in=["expired", "cancelled"], contractor__isnull=False),
+                name="referral_taken_away",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -5,6 +5,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.urls import reverse
 
 from territories.models.contractors import Contractor
 from territories.models.referrals import Referral
@@ -31,6 +32,10 @@ class WebhookMessageQuerySet(models.QuerySet["WebhookMessage"]):
     def due(self, at: dt.datetime) -> "WebhookMessageQuerySet":
         return self.filter(status=WebhookMessage.Status.PENDING, next_attempt_at__lte=at)
 
+    def dead_letters(self) -> "WebhookMessageQuerySet":
+        """Those that were given up and that somebody must look at; a test is not."""
+        return self.filter(status=WebhookMessage.Status.DEAD).exclude(kind=WebhookMessage.Kind.TEST)
+
 
 class WebhookMessage(models.Model):
     """One message to one contractor. Its id and body stay the same over all attempts, so that a receiver can tell."""
@@ -56,7 +61,7 @@ class WebhookMessage(models.Model):
     kind = models.CharField(max_length=30, choices=Kind)
     body = models.TextField(help_text="The JSON that is signed and sent, letter by letter.")
     status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
-    attempts = models.PositiveSmallIntegerField(default=0)
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Since it was made, or sent again by a person.")
     next_attempt_at = models.DateTimeField(
         null=True, blank=True, help_text="When it is sent next; while an attempt runs, when that counts as lost."
     )
@@ -80,13 +85,24 @@ class WebhookMessage(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["next_attempt_at"], condition=Q(status="pending"), name="webhookmessage_due"),
+            models.Index(
+                fields=["contractor", "next_attempt_at"], condition=Q(status="pending"), name="webhookmessage_to_send"
+            ),
+            models.Index(fields=["-created_at", "-id"], name="webhookmessage_newest"),
             models.Index(fields=["contractor", "-created_at"], name="webhookmessage_by_contractor"),
             models.Index(fields=["-created_at"], condition=Q(status="dead"), name="webhookmessage_dead"),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} to {self.contractor} ({self.status})"
+
+    def get_absolute_url(self) -> str:
+        return reverse("territories:webhook-message", args=[self.pk])
+
+    @property
+    def webhook_id(self) -> str:
+        """Its name towards the receiver; the same over all attempts."""
+        return f"msg_{self.pk.hex}"
 
 
 class WebhookAttempt(models.Model):
