@@ -247,11 +247,15 @@ def draw_state(frame: Topology, ground: Topology, state: str, fips: str) -> str:
     on_ground = {shape.id: shape for shape in ground.shapes["counties"]}
     paths = []
     for shape in shapes:
-        rings = frame.rings(shape)
-        if all(len(set(ring)) < 3 for ring in rings):
-            # The atlas simplified some small cities of Virginia away in its frame, but not on the ground.
+        lines = [_steps(ring, STATE_STEPS) for ring in frame.rings(shape)]
+        if all(len(set(line)) < 3 for line in lines):
+            # The atlas simplified three small cities of Virginia away, one of them on the ground too: its box serves.
             rings = [[project(state, *point) for point in ring] for ring in ground.rings(on_ground[shape.id])]
-        paths.append(_path(f"c{shape.id}", [_steps(ring, STATE_STEPS) for ring in rings], is_closed=True))
+            if all(len(set(ring)) < 3 for ring in rings):
+                left, top, right, bottom = box_of(rings)
+                rings = [[(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]]
+            lines = [_steps(ring, STATE_STEPS) for ring in rings]
+        paths.append(_path(f"c{shape.id}", lines, is_closed=True))
     return _svg(paths)
 
 
@@ -330,8 +334,8 @@ def report(
         "# ZIPs and counties",
         "",
         "Made by `python -m territories.geo.build` from the PyPI package `zipcodes` and from `us-atlas` (counties of",
-        "2017, so Connecticut has its eight counties and not the planning regions of 2022). `zipcodes` knows one county",
-        "a ZIP, though a ZIP may reach into several: pages show counties of ZIPs as approximate.",
+        "2017, so Connecticut has its eight counties and not the planning regions of 2022). `zipcodes` knows one",
+        "county a ZIP, though a ZIP may reach into several: pages show counties of ZIPs as approximate.",
         "",
         "| Found | ZIPs |",
         "| --- | ---: |",
