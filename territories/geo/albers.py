@@ -10,6 +10,7 @@ from collections.abc import Callable
 Point = tuple[float, float]
 SCALE, CENTRE = 1300.0, (487.5, 305.0)
 FRAME = (975, 610)
+NATION_STEPS, STATE_STEPS = 5, 100  # whole steps of static/maps in one unit of the frame: of us.svg, of a state's file
 
 
 def _conic(

@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from leads.addresses import normalize_state
-from territories.geo.albers import project
+from territories.geo.albers import NATION_STEPS, STATE_STEPS, project
 from territories.geo.counties import Box, County, county_names
 from territories.geo.topology import Ring, Topology, holds, read_topology, simplify
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ATLAS = "static/vendor/us-atlas"
-NATION_STEPS, STATE_STEPS = 5, 100  # steps of a coordinate in one unit of the frame
 NATION_TOLERANCE = 0.4  # in units of the frame: less than half a pixel where it is shown whole
 FAR = 6.0  # units of the frame; a position farther outside its county than this (some 30 km) is an error
 
@@ -210,7 +209,7 @@ def positions(
             continue
         x, y = project(one.state, one.longitude, one.latitude)
         if box[0] - FAR <= x <= box[2] + FAR and box[1] - FAR <= y <= box[3] + FAR:
-            found[one.code] = (f"{x:.1f}", f"{y:.1f}")
+            found[one.code] = (f"{x:.2f}", f"{y:.2f}")
         else:
             lost.append(one.code)
     return found, lost
@@ -302,7 +301,8 @@ def _path(id_: str, lines: Iterable[Line], *, is_closed: bool) -> str:
             x, y = next_x, next_y
         numbers = "".join(text).replace("+", " ").replace(" -", "-").strip()
         parts.append(f"M{points[0][0]} {points[0][1]}l{numbers}{'z' if is_closed else ''}")
-    return f'<path id="{id_}" d="{"".join(parts)}"/>'
+    # A page draws these by <use>, which hands on everything but this.
+    return f'<path id="{id_}" vector-effect="non-scaling-stroke" d="{"".join(parts)}"/>'
 
 
 def _svg(paths: Iterable[str]) -> str:
