@@ -129,6 +129,49 @@
   document.addEventListener("DOMContentLoaded", showPicked);
   document.addEventListener("htmx:afterSettle", showPicked);
 
+  // -- a map is one stop of the tab key; the arrow keys go to the nearest place in their direction
+  var turns = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  function middle(element) {
+    var box = element.getBoundingClientRect();
+    return [box.left + box.width / 2, box.top + box.height / 2];
+  }
+  function enterMaps() {
+    document.querySelectorAll("svg[data-map]").forEach(function (map) {
+      var first = map.querySelector("[data-spot]");
+      if (first && !map.querySelector('[data-spot][tabindex="0"]')) first.setAttribute("tabindex", "0");
+    });
+  }
+  document.addEventListener("DOMContentLoaded", enterMaps);
+  document.addEventListener("htmx:afterSettle", enterMaps);
+  document.addEventListener("keydown", function (event) {
+    var spot = event.target.closest && event.target.closest("svg[data-map] [data-spot]");
+    var turn = spot && !event.altKey && !event.ctrlKey && !event.metaKey && turns[event.key];
+    if (!turn) return;
+    event.preventDefault();
+    var from = middle(spot), best = null, least = Infinity;
+    spot.closest("svg").querySelectorAll("[data-spot]").forEach(function (other) {
+      if (other === spot) return;
+      var to = middle(other), x = to[0] - from[0], y = to[1] - from[1];
+      var ahead = x * turn[0] + y * turn[1], aside = Math.abs(x * turn[1]) + Math.abs(y * turn[0]);
+      if (ahead <= 0.01 || aside > 2 * ahead) return;
+      if (ahead + 2 * aside < least) { least = ahead + 2 * aside; best = other; }
+    });
+    if (!best) return;
+    spot.setAttribute("tabindex", "-1");
+    best.setAttribute("tabindex", "0");
+    best.focus();
+  });
+  // what a place is stands below the map too, for there is no hovering with keys or fingers
+  function tell(event) {
+    var told = document.getElementById("map-told");
+    if (!told || !event.target.closest) return;
+    var link = event.target.closest("svg[data-map] a");
+    if (link) told.textContent = link.querySelector("title").textContent;
+    else if (event.type === "mouseover" && !document.querySelector("svg[data-map] a:focus")) told.textContent = told.dataset.hint;
+  }
+  document.addEventListener("focusin", tell);
+  document.addEventListener("mouseover", tell);
+
   // -- a form that takes a while says so, and is sent once
   document.addEventListener("submit", function (event) {
     var busy = event.target.querySelector("[data-busy]");

@@ -1,3 +1,5 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from territories.geo import views
+
+urlpatterns = [path("territories/map/", views.territory_map_page, name="map")]
