@@ -170,6 +170,8 @@ CELERY_BEAT_SCHEDULE = {
     "clear-selections": {"task": "leads.clear_selections", "schedule": 3600.0},
     "clear-former-values": {"task": "tags.clear_former", "schedule": 3600.0},
     "log-alarms": {"task": "scoring.alarms", "schedule": 60.0},
+    "generate-leads": {"task": "territories.generate-nightly", "schedule": 60.0},
+    "take-up-waiting": {"task": "territories.sweep-waiting", "schedule": 60.0},
     "clear-idempotency-keys": {"task": "accounts.clear-keys", "schedule": 3600.0},
 }
 
@@ -197,6 +199,11 @@ if not 1 <= EXPIRY_NOTICE_DAYS <= 36_500:
 NOTICE_HOUR = env.int("LEADSCORE_NOTICE_HOUR", default=7)  # in TIME_ZONE; when what expires soon is looked for
 if not 0 <= NOTICE_HOUR <= 23:
     raise ImproperlyConfigured(f"LEADSCORE_NOTICE_HOUR is {NOTICE_HOUR}; it may be 0 to 23.")
+# Days that a referral waits for its ZIP to be taken, and that an assigned one waits for its delivery.
+REFERRAL_HOLD_DAYS = env.int("LEADSCORE_REFERRAL_HOLD_DAYS", default=14)
+REFERRAL_ASSIGNED_DAYS = env.int("LEADSCORE_REFERRAL_ASSIGNED_DAYS", default=7)
+if min(REFERRAL_HOLD_DAYS, REFERRAL_ASSIGNED_DAYS) < 1:
+    raise ImproperlyConfigured("LEADSCORE_REFERRAL_HOLD_DAYS and LEADSCORE_REFERRAL_ASSIGNED_DAYS: 1 day or more.")
 HISTORY_MONTHS = env.int("LEADSCORE_HISTORY_MONTHS", default=13)
 if HISTORY_MONTHS < 1:
     raise ImproperlyConfigured(f"LEADSCORE_HISTORY_MONTHS is {HISTORY_MONTHS}; keep 1 month of score history or more.")
@@ -274,6 +281,6 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         name: {"level": env.str("LOG_LEVEL", default="INFO")}
-        for name in ("leadscore", "imports", "scoring", "tags", "leads", "jobs", "accounts")
+        for name in ("leadscore", "territories", "imports", "scoring", "tags", "leads", "jobs", "accounts")
     },
 }

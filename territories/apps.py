@@ -6,3 +6,8 @@ class TerritoriesConfig(AppConfig):
 
     def ready(self) -> None:
         """Each part of the room registers what it adds to jobs and lead pages."""
+        from jobs.registry import register as register_job
+        from territories.generation import own_criteria, runs
+
+        register_job(runs.GENERATE, runs.run_generation, next_steps=runs.next_steps)
+        own_criteria.register()
