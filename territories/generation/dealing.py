@@ -190,9 +190,7 @@ def preview_generation(*, criteria: Criteria, at: dt.datetime) -> Preview:
     progress = Progress()
     while not progress.is_over:
         room = _less(rests, replacements, picks)
-        picks += deal_slice(
-            criteria=criteria, at=at, progress=progress, room=room, dealt=len(picks), write=None
-        ).picks
+        picks += deal_slice(criteria=criteria, at=at, progress=progress, room=room, dealt=len(picks), write=None).picks
     return Preview(
         picks=picks,
         replacements=replacements,

@@ -94,9 +94,7 @@ def _refusal(lead: Lead, holder: Contractor | None, reason: str) -> AssignRefuse
             "ZIP."
         )
     if reason == "score_not_wanted":
-        return NotWanted(
-            f"{holder} takes leads from {holder.min_score:,} points on, and this one has {lead.score:,}."
-        )
+        return NotWanted(f"{holder} takes leads from {holder.min_score:,} points on, and this one has {lead.score:,}.")
     if reason == "tags_not_wanted":
         return NotWanted(f"{holder} does not take leads with these tags, or none of those it wants is on this lead.")
     if reason == "cap_reached":

@@ -48,12 +48,14 @@ _HELD = sql.SQL("""
     )
 """)
 
-# The live tags of one lead by their dates; one probe of leadtag_unique, which holds the clocks.
-_TAGS = sql.SQL("""
-    SELECT coalesce(array_agg(lt.tag_id), '{{}}') AS ids, max(lt.assigned_at) AS newest_at
-    FROM tags_leadtag lt
-    WHERE lt.lead_id = {lead} AND lt.removed_at IS NULL AND (lt.expiration_at > %(at)s OR lt.expiration_at IS NULL)
-""")
+# The live tags of one lead by their dates. Each of these is a look-up in leadtag_unique, which holds the clocks; as a
+# scalar it stays one for each lead, where EXISTS could become a join with all leads of a tag.
+_LIVE = sql.SQL(
+    "lt.lead_id = {lead} AND lt.removed_at IS NULL AND (lt.expiration_at > %(at)s OR lt.expiration_at IS NULL)"
+)
+_HAS_TAG = sql.SQL("coalesce((SELECT true FROM tags_leadtag lt WHERE lt.tag_id = {tag} AND {live}), false)")
+_NEWEST = sql.SQL("(SELECT max(lt.assigned_at) FROM tags_leadtag lt WHERE {live})")
+_TAG_IDS = sql.SQL("ARRAY(SELECT lt.tag_id FROM tags_leadtag lt WHERE {live})")
 
 # What became of a lead before; one probe of referral_by_lead.
 _PAST = sql.SQL("""
@@ -71,48 +73,67 @@ _PAST = sql.SQL("""
 _HOLDER_REASON = sql.SQL("""
     CASE WHEN past.given_back_at >= held.from_at OR held.contractor_id = ANY(past.givers) THEN 'returned_before'
          WHEN {score} < held.least THEN 'score_not_wanted'
-         WHEN held.unwanted && {tags} OR (held.wanted <> '{{}}' AND NOT held.wanted && {tags}) THEN 'tags_not_wanted'
+         WHEN (held.unwanted <> '{{}}' AND held.unwanted && {tags})
+           OR (held.wanted <> '{{}}' AND NOT held.wanted && {tags})
+              THEN 'tags_not_wanted'
     END
 """)
 
-# urgent: the eligible leads with urgency and priority. Index: leadtag_unique, twice a lead.
+# urgent: the eligible leads with urgency and priority. One flat inner join, in which the rule of a tag is remembered (an
+# outer join forgets it); and grouped by all of eligible, for joining that again could take a look at all pairs.
+# Index: leadtag_unique.
 _URGENT = sql.SQL("""
     rule AS MATERIALIZED ({rules}),
-    urgent AS MATERIALIZED (
-        SELECT eligible.*, measure.urgency,
-               eligible.score + floor(greatest(eligible.score, 0) * measure.urgency / 100.0)::bigint AS priority
+    sums AS (
+        SELECT {columns},
+               coalesce(sum(greatest(p.points, 0)) FILTER (WHERE moment.is_now), 0) AS points,
+               coalesce(sum(greatest(p.points, 0)) FILTER (WHERE NOT moment.is_now), 0) AS later,
+               coalesce(sum(greatest(p.points, 0) * greatest(0, {new_days} - floor(
+                   extract(epoch FROM %(at)s::timestamptz - p.assigned_at) / 86400
+               )::int)) FILTER (WHERE moment.is_now), 0) AS newness
         FROM eligible
+        CROSS JOIN (VALUES (%(at)s::timestamptz, true), (%(soon)s::timestamptz, false)) moment(at, is_now)
+        CROSS JOIN LATERAL ({assignments} AND lt.lead_id = eligible.id AND lt.assigned_at <= %(at)s) p
+        GROUP BY {columns}
+        UNION ALL
+        SELECT {columns}, 0, 0, 0 FROM eligible
+        WHERE NOT coalesce((SELECT true FROM tags_leadtag lt WHERE lt.lead_id = eligible.id AND lt.removed_at IS NULL
+                                                                   AND lt.assigned_at <= %(at)s LIMIT 1), false)
+    ),
+    urgent AS MATERIALIZED (
+        SELECT {columns}, measure.urgency,
+               score + floor(greatest(score, 0) * measure.urgency / 100.0)::bigint AS priority
+        FROM sums eligible
         CROSS JOIN LATERAL (
-            SELECT coalesce(sum(greatest(p.points, 0)) FILTER (WHERE moment.is_now), 0) AS points,
-                   coalesce(sum(greatest(p.points, 0)) FILTER (WHERE NOT moment.is_now), 0) AS later,
-                   coalesce(sum(greatest(p.points, 0) * greatest(0, {new_days} - floor(
-                       extract(epoch FROM %(at)s::timestamptz - p.assigned_at) / 86400
-                   )::int)) FILTER (WHERE moment.is_now), 0) AS newness
-            FROM (VALUES (%(at)s::timestamptz, true), (%(soon)s::timestamptz, false)) moment(at, is_now)
-            CROSS JOIN LATERAL ({assignments} AND lt.lead_id = eligible.id AND lt.assigned_at <= %(at)s) p
-        ) sums
-        CROSS JOIN LATERAL (
-            SELECT CASE WHEN sums.points = 0 THEN 0 ELSE round(
-                (60.0 * {new_days} * greatest(sums.points - sums.later, 0) + 40.0 * sums.newness)
-                / ({new_days} * sums.points)
+            SELECT CASE WHEN points = 0 THEN 0 ELSE round(
+                (60.0 * {new_days} * greatest(points - later, 0) + 40.0 * newness) / ({new_days} * points)
             )::int END AS urgency
         ) measure
     )
-""").format(rules=RULES, assignments=assignments(at=sql.SQL("moment.at")), new_days=sql.Literal(NEW_DAYS))
+""")
+
+
+def _urgent(*columns: str) -> sql.Composed:
+    """The CTEs up to `urgent`, which has these columns of `eligible`; id and score are among them."""
+    return _URGENT.format(
+        rules=RULES,
+        assignments=assignments(at=sql.SQL("moment.at")),
+        new_days=sql.Literal(NEW_DAYS),
+        columns=sql.SQL(", ").join(sql.Identifier("eligible", column) for column in columns),
+    )
+
 
 # Leads in score order. Index: lead_by_score; lead_by_zip where few ZIPs are wanted.
 _SLICE = sql.SQL("""
     SELECT lead.id, lead.score, lead.zip FROM leads_lead lead
-    WHERE lead.suppressed_at IS NULL AND length(lead.zip) = 5 AND lead.score >= %(min_score)s {after} {zips}
+    WHERE lead.suppressed_at IS NULL AND lead.zip LIKE '_____' AND lead.score >= %(min_score)s {after} {zips}
     ORDER BY lead.score DESC, lead.id LIMIT %(limit)s
 """)
-_AFTER = sql.SQL(
-    "AND lead.score <= %(after_score)s AND (lead.score < %(after_score)s OR lead.id > %(after_id)s)"
-)
+_AFTER = sql.SQL("AND lead.score <= %(after_score)s AND (lead.score < %(after_score)s OR lead.id > %(after_id)s)")
 _ZIPS = sql.SQL("AND lead.zip = ANY(%(zips)s::text[])")
 _ONE_LEAD = sql.SQL("""
     SELECT lead.id, lead.score, lead.zip FROM leads_lead lead
-    WHERE lead.id = %(lead_id)s AND lead.suppressed_at IS NULL AND length(lead.zip) = 5
+    WHERE lead.id = %(lead_id)s AND lead.suppressed_at IS NULL AND lead.zip LIKE '_____'
 """)
 _LEAD_ROWS = sql.SQL("JOIN leads_lead lead ON lead.id = slice.id")
 
@@ -121,15 +142,10 @@ _LEAD_ROWS = sql.SQL("JOIN leads_lead lead ON lead.id = slice.id")
 _DEAL = sql.SQL("""
     WITH slice AS MATERIALIZED ({slice}),
     {held},
-    matching AS MATERIALIZED (
-        SELECT slice.*, tags.ids AS tags
-        FROM slice {lead_rows} CROSS JOIN LATERAL ({tags}) tags
-        WHERE tags.ids @> %(required)s::bigint[] AND NOT tags.ids && %(excluded)s::bigint[]
-          AND (%(newest_since)s::timestamptz IS NULL OR tags.newest_at >= %(newest_since)s::timestamptz)
-          AND {criteria}
-    ),
+    matching AS MATERIALIZED (SELECT slice.* FROM slice {lead_rows} WHERE {criteria}),
     judged AS MATERIALIZED (
-        SELECT matching.*, held.territory_id, held.contractor_id, held.price, held.rest, coalesce(held.dealt, 0) AS dealt,
+        SELECT matching.*, held.territory_id, held.contractor_id, held.price, held.rest,
+               coalesce(held.dealt, 0) AS dealt,
                CASE WHEN matching.id = ANY(%(taken)s::bigint[]) OR past.is_live THEN 'already_referred'
                     WHEN past.assigned_at > %(referred_since)s::timestamptz THEN 'referred_recently'
                     WHEN held.contractor_id IS NULL THEN CASE WHEN %(includes_unheld)s THEN NULL ELSE 'not_held' END
@@ -137,7 +153,8 @@ _DEAL = sql.SQL("""
                     ELSE {holder_reason} END AS reason
         FROM matching LEFT JOIN held ON held.zip = matching.zip CROSS JOIN LATERAL ({past}) past
     ),
-    eligible AS MATERIALIZED (SELECT * FROM judged WHERE reason IS NULL),
+    fitting AS (SELECT judged.*, reason IS NULL AS fits FROM judged OFFSET 0),
+    eligible AS MATERIALIZED (SELECT * FROM fitting WHERE fits),
     {urgent},
     of_zips AS (
         SELECT urgent.*, coalesce(full_zip.n, 0)
@@ -175,38 +192,38 @@ _DEAL = sql.SQL("""
            EXISTS (SELECT 1 FROM held LEFT JOIN given USING (contractor_id)
                    WHERE held.is_active AND (held.rest > coalesce(given.n, 0) OR held.rest IS NULL)
                      AND (held.dealt + coalesce(given.n, 0) < %(per_contractor)s OR %(per_contractor)s::int IS NULL)),
-           (SELECT coalesce(json_agg(json_build_array(referral_id, id, score, zip, urgency, contractor_id)
-                                     ORDER BY priority DESC, id), '[]') FROM {picks})
+           (SELECT coalesce(json_agg(json_build_array(referral_id, lead_id, score, zip, urgency, contractor_id)
+                                     ORDER BY priority DESC, lead_id), '[]') FROM {picks})
 """)
 
 # Effect: a referral for each pick, with its event. The lock makes a lead that is being suppressed count as suppressed,
 # and one who suppresses it later find the referral.
 _WRITE = sql.SQL("""
     , offered AS MATERIALIZED (
-        SELECT lead.id FROM leads_lead lead
-        WHERE lead.id IN (SELECT id FROM picked) AND lead.suppressed_at IS NULL ORDER BY lead.id FOR SHARE
+        SELECT picked.* FROM picked JOIN leads_lead lead ON lead.id = picked.id
+        WHERE lead.suppressed_at IS NULL ORDER BY picked.id FOR SHARE OF lead
     ),
     made AS (
         INSERT INTO territories_referral (lead_id, zip, score, urgency, status, contractor_id, territory_id, price,
                                           profile_id, job_id, generated_at, assigned_at, expires_at)
-        SELECT picked.id, picked.zip, picked.score, picked.urgency,
-               CASE WHEN picked.contractor_id IS NULL THEN 'generated' ELSE 'assigned' END,
-               picked.contractor_id, picked.territory_id, picked.price, %(profile_id)s::bigint, %(job_id)s::bigint,
-               %(at)s, CASE WHEN picked.contractor_id IS NOT NULL THEN %(at)s::timestamptz END,
-               CASE WHEN picked.contractor_id IS NULL THEN %(held_until)s::timestamptz
+        SELECT id, zip, score, urgency, CASE WHEN contractor_id IS NULL THEN 'generated' ELSE 'assigned' END,
+               contractor_id, territory_id, price, %(profile_id)s::bigint, %(job_id)s::bigint,
+               %(at)s, CASE WHEN contractor_id IS NOT NULL THEN %(at)s::timestamptz END,
+               CASE WHEN contractor_id IS NULL THEN %(held_until)s::timestamptz
                     ELSE %(assigned_until)s::timestamptz END
-        FROM picked JOIN offered ON offered.id = picked.id
-        ORDER BY picked.priority DESC, picked.id
+        FROM offered ORDER BY priority DESC, id
         ON CONFLICT DO NOTHING
-        RETURNING id, lead_id, status
+        RETURNING id AS referral_id, lead_id, score, zip, urgency, contractor_id, status,
+                  score + floor(greatest(score, 0) * urgency / 100.0)::bigint AS priority
     ),
     noted AS (
         INSERT INTO territories_referralevent (referral_id, at, what, note, by_id, job_id)
-        SELECT id, %(at)s, status, %(note)s, %(by_id)s::bigint, %(event_job_id)s::bigint FROM made ORDER BY id
+        SELECT referral_id, %(at)s, status, %(note)s, %(by_id)s::bigint, %(event_job_id)s::bigint
+        FROM made ORDER BY referral_id
     )
 """)
-_MADE = sql.SQL("(SELECT picked.*, made.id AS referral_id FROM made JOIN picked ON picked.id = made.lead_id) pick")
-_PICKED = sql.SQL("(SELECT picked.*, NULL::bigint AS referral_id FROM picked) pick")
+_MADE = sql.SQL("made")
+_PICKED = sql.SQL("(SELECT picked.*, id AS lead_id, NULL::bigint AS referral_id FROM picked) pick")
 
 
 class Pick(NamedTuple):
@@ -270,7 +287,6 @@ def deal(
     Indexes: lead_by_score or lead_by_zip, leadtag_unique, referral_by_lead.
     """
     binder = registry.Binder()
-    condition = registry.conditions(criteria.values, binder)
     contractors = sorted({*room.rests, *room.dealt})
     zips = sorted(room.zips)
     statement = _DEAL.format(
@@ -282,11 +298,10 @@ def deal(
         ),
         held=_HELD,
         lead_rows=_LEAD_ROWS if criteria.values else sql.SQL(""),
-        tags=_TAGS.format(lead=sql.SQL("slice.id")),
-        criteria=condition,
-        holder_reason=_HOLDER_REASON.format(score=sql.SQL("matching.score"), tags=sql.SQL("matching.tags")),
+        criteria=_conditions(criteria, registry.conditions(criteria.values, binder)),
+        holder_reason=_holder_reason("matching"),
         past=_PAST.format(lead=sql.SQL("matching.id")),
-        urgent=_URGENT,
+        urgent=_urgent("id", "score", "zip", "territory_id", "contractor_id", "price", "rest", "dealt"),
         write=_WRITE if write is not None else sql.SQL(""),
         picks=_MADE if write is not None else _PICKED,
     )
@@ -299,8 +314,6 @@ def deal(
         "after_id": after[1] if after else None,
         "zips": list(criteria.zips or ()),
         "limit": limit,
-        "required": list(criteria.required_tags),
-        "excluded": list(criteria.excluded_tags),
         "newest_since": _days_before(at, criteria.max_reason_age_days),
         "referred_since": _days_before(at, criteria.not_referred_days or None),
         "includes_unheld": criteria.includes_unheld,
@@ -334,6 +347,23 @@ def deal(
         has_room=has_room,
         picks=[Pick(*row) for row in picks],
     )
+
+
+def _conditions(criteria: Criteria, registered: sql.Composable) -> sql.Composed:
+    """What a lead of the slice must meet beside its score and its ZIP."""
+    live = _LIVE.format(lead=sql.SQL("slice.id"))
+    parts: list[sql.Composable] = [_HAS_TAG.format(tag=sql.Literal(tag), live=live) for tag in criteria.required_tags]
+    parts += [
+        sql.SQL("NOT {}").format(_HAS_TAG.format(tag=sql.Literal(tag), live=live)) for tag in criteria.excluded_tags
+    ]
+    if criteria.max_reason_age_days is not None:
+        parts.append(sql.SQL("{} >= %(newest_since)s").format(_NEWEST.format(live=live)))
+    return sql.SQL(" AND ").join([*parts, registered])
+
+
+def _holder_reason(lead: str, row: str | None = None) -> sql.Composed:
+    live = _LIVE.format(lead=sql.Identifier(lead, "id"))
+    return _HOLDER_REASON.format(score=sql.Identifier(row or lead, "score"), tags=_TAG_IDS.format(live=live))
 
 
 def _days_before(at: dt.datetime, days: int | None) -> dt.datetime | None:
@@ -387,9 +417,9 @@ _TAKE_UP = sql.SQL("""
                held.territory_id, held.contractor_id, held.price, held.rest,
                CASE WHEN lead.suppressed_at IS NOT NULL THEN 'suppressed'
                     WHEN lead.score < profile.min_score THEN 'score_fell'
-                    WHEN NOT tags.ids @> profile.required OR tags.ids && profile.excluded THEN 'tags_changed'
+                    WHEN NOT {tags} @> profile.required OR {tags} && profile.excluded THEN 'tags_changed'
                     WHEN profile.max_reason_age_days IS NOT NULL
-                         AND (tags.newest_at >= %(at)s::timestamptz
+                         AND ({newest} >= %(at)s::timestamptz
                               - make_interval(hours => 24 * least(profile.max_reason_age_days, 1000000))) IS NOT TRUE
                          THEN 'reasons_too_old'
                     WHEN NOT ({criteria}) THEN 'criteria_changed'
@@ -398,10 +428,10 @@ _TAKE_UP = sql.SQL("""
         JOIN leads_lead lead ON lead.id = waiting.id
         JOIN held ON held.zip = waiting.zip
         LEFT JOIN profile ON profile.id = waiting.profile_id
-        CROSS JOIN LATERAL ({tags}) tags
         CROSS JOIN LATERAL ({past}) past
     ),
-    eligible AS MATERIALIZED (SELECT * FROM judged WHERE reason IS NULL),
+    fitting AS (SELECT judged.*, reason IS NULL AS fits FROM judged OFFSET 0),
+    eligible AS MATERIALIZED (SELECT * FROM fitting WHERE fits),
     {urgent},
     ranked AS (
         SELECT urgent.*, row_number() OVER (PARTITION BY contractor_id ORDER BY priority DESC, id) AS of_contractor
@@ -455,14 +485,16 @@ def take_up(
         )
         for profile_id, values in sorted(values_by_profile.items())
     ]
+    live = _LIVE.format(lead=sql.SQL("waiting.id"))
     contractors = sorted(rests)
     statement = _TAKE_UP.format(
         held=_HELD,
         criteria=sql.SQL(" AND ").join(parts) if parts else sql.SQL("true"),
-        holder_reason=_HOLDER_REASON.format(score=sql.SQL("lead.score"), tags=sql.SQL("tags.ids")),
-        tags=_TAGS.format(lead=sql.SQL("waiting.id")),
+        holder_reason=_holder_reason("waiting", "lead"),
+        tags=_TAG_IDS.format(live=live),
+        newest=_NEWEST.format(live=live),
         past=_PAST.format(lead=sql.SQL("waiting.id")),
-        urgent=_URGENT,
+        urgent=_urgent("referral_id", "id", "score", "territory_id", "contractor_id", "price", "rest"),
     )
     with connection.cursor() as cursor:
         cursor.execute(

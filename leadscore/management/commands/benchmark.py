@@ -5,10 +5,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from leadscore.benchmarks import importing, retroactive, scoring
+from leadscore.benchmarks import generation, importing, retroactive, scoring
 from leadscore.benchmarks.bench import Report
 
-BENCHMARKS = {"scoring": scoring, "import": importing, "retroactive": retroactive}
+BENCHMARKS = {"scoring": scoring, "import": importing, "retroactive": retroactive, "generation": generation}
 
 
 class Command(BaseCommand):
@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         benchmark = BENCHMARKS[options["benchmark"]]
-        given = ("leads", "tags_per_lead", "repeats", "rows", "assignments", "plans")
+        given = ("leads", "tags_per_lead", "repeats", "rows", "assignments", "plans", "contractors", "zips")
         report: Report = benchmark.run(**{name: options[name] for name in given if name in options})
         if options["json"]:
             self.stdout.write(json.dumps(report.as_json()))
