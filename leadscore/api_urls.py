@@ -15,6 +15,7 @@ import scoring.api
 import scoring.rule_api
 import tags.api
 import tags.bulk_api
+import territories.generation.api
 from leadscore.pagination import KeysetPagination
 
 
@@ -67,6 +68,12 @@ urlpatterns = [
     path("tags/bulk-update-expiration", scoring.rule_api.BulkUpdateExpiration.as_view(), name="tags-bulk-expiration"),
     path("tags/<int:pk>", tags.api.TagDetail.as_view(), name="tag"),
     path("tags/<int:pk>/update-expiration", scoring.rule_api.UpdateExpiration.as_view(), name="tag-expiration"),
+    path(
+        "lead-generation/profiles",
+        territories.generation.api.ProfileList.as_view(**paged),
+        name="lead-generation-profiles",
+    ),
+    path("lead-generation/runs", territories.generation.api.Runs.as_view(), name="lead-generation-runs"),
     path("schema", Schema.as_view(), name="schema"),
     path("docs", Docs.as_view(), name="docs"),
     re_path(r"^(?P<rest>.*)$", Unknown.as_view(), name="unknown"),
