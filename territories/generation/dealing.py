@@ -182,7 +182,7 @@ class Preview:
 def preview_generation(*, criteria: Criteria, at: dt.datetime) -> Preview:
     """What a run by these criteria at `at` would make, to the lead: it asks the same statement, without writing."""
     rests = rests_of(None, at)
-    replacements = []
+    replacements: list[Pick] = []
     for owed in owed_returns(at=at):
         if pick := deal_one(owed=owed, at=at, room=_less(rests, replacements, []), write=None):
             replacements.append(pick)

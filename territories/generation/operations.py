@@ -68,7 +68,7 @@ def assign_lead(*, lead_id: int, at: dt.datetime, by: User | None) -> Referral:
         if not done.picks:
             reason = next(iter(done.left_out), "")
             raise _refusal(lead, holding.contractor if holding else None, reason)
-        referral = Referral.objects.get(pk=done.picks[0].referral_id)
+        referral = Referral.objects.get(lead=lead, pk=done.picks[0].referral_id or 0)
         announce_assigned([referral.pk])
     return referral
 

@@ -79,8 +79,8 @@ _HOLDER_REASON = sql.SQL("""
     END
 """)
 
-# urgent: the eligible leads with urgency and priority. One flat inner join, in which the rule of a tag is remembered (an
-# outer join forgets it); and grouped by all of eligible, for joining that again could take a look at all pairs.
+# urgent: the eligible leads with urgency and priority. One flat inner join, in which the rule of a tag is remembered
+# (an outer join forgets it); and grouped by all of eligible, for joining that again could take a look at all pairs.
 # Index: leadtag_unique.
 _URGENT = sql.SQL("""
     rule AS MATERIALIZED ({rules}),

@@ -436,7 +436,7 @@ def test_the_command_previews_then_makes(tag, capsys):
     assert (made["assigned"], made["referrals"]) == (1, 1)
     call_command("generate_leads", "Fresh ones")
     assert "1  already_referred" in capsys.readouterr().out
-    with pytest.raises(CommandError, match="There is no profile “Others”. The profiles are “Fresh ones”"):
+    with pytest.raises(CommandError, match=r"There is no profile “Others”\. The profiles are “Fresh ones”"):
         call_command("generate_leads", "Others")
 
 
