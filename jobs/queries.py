@@ -27,12 +27,15 @@ def installed_at() -> dt.datetime | None:
 
 
 def result_lines(job: Job) -> list[tuple[str, object]]:
-    """The result in words, as far as it is plain values."""
+    """The result in words, as far as it is plain values, or counts by name."""
     result = job.result if isinstance(job.result, dict) else {}
     lines: list[tuple[str, object]] = []
     for name, value in result.items():
         if isinstance(value, list):
             value = ", ".join(map(str, value))
-        if value not in ("", None) and not isinstance(value, dict):
+        if isinstance(value, dict):
+            counts = [(part, count) for part, count in value.items() if isinstance(count, int)]
+            value = ", ".join(f"{part.replace('_', ' ')} {count:,}" for part, count in counts)
+        if value not in ("", None):
             lines.append((name.replace("_", " ").capitalize(), value))
     return lines

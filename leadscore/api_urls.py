@@ -19,6 +19,7 @@ import tags.bulk_api
 import territories.contractors.api
 import territories.holdings.api
 import territories.referrals.api as referrals_api
+import territories.generation.api
 from leadscore.pagination import KeysetPagination
 from territories.contractor_api import api as contractors
 
@@ -128,6 +129,12 @@ urlpatterns = [
     path("contractor/referrals/<int:pk>/convert", contractors.ReferralConvert.as_view(), name="contractor-convert"),
     path("contractor/referrals/<int:pk>/return", contractors.ReferralReturnIt.as_view(), name="contractor-return"),
     path("contractor/sandbox/reset", contractors.SandboxReset.as_view(), name="contractor-sandbox-reset"),
+    path(
+        "lead-generation/profiles",
+        territories.generation.api.ProfileList.as_view(**paged),
+        name="lead-generation-profiles",
+    ),
+    path("lead-generation/runs", territories.generation.api.Runs.as_view(), name="lead-generation-runs"),
     path("schema", Schema.as_view(), name="schema"),
     path("docs", Docs.as_view(), name="docs"),
     re_path(r"^(?P<rest>.*)$", Unknown.as_view(), name="unknown"),

@@ -172,6 +172,8 @@ CELERY_BEAT_SCHEDULE = {
     "clear-former-values": {"task": "tags.clear_former", "schedule": 3600.0},
     "expire-referrals": {"task": "territories.expire", "schedule": 60.0},
     "log-alarms": {"task": "scoring.alarms", "schedule": 60.0},
+    "generate-leads": {"task": "territories.generate-nightly", "schedule": 60.0},
+    "take-up-waiting": {"task": "territories.sweep-waiting", "schedule": 60.0},
     "clear-idempotency-keys": {"task": "accounts.clear-keys", "schedule": 3600.0},
     "sweep-territories": {"task": "territories.sweep", "schedule": 60.0},
     "push-webhooks": {"task": "territories.push-webhooks", "schedule": 15.0},
@@ -206,6 +208,11 @@ if not 0 <= NOTICE_HOUR <= 23:
 REFERRAL_HOLD_DAYS = env.int("LEADSCORE_REFERRAL_HOLD_DAYS", default=14)
 if not 1 <= REFERRAL_HOLD_DAYS <= 3_650:
     raise ImproperlyConfigured(f"LEADSCORE_REFERRAL_HOLD_DAYS is {REFERRAL_HOLD_DAYS}; it may be 1 to 3,650 days.")
+# Days that a referral waits for its ZIP to be taken, and that an assigned one waits for its delivery.
+REFERRAL_HOLD_DAYS = env.int("LEADSCORE_REFERRAL_HOLD_DAYS", default=14)
+REFERRAL_ASSIGNED_DAYS = env.int("LEADSCORE_REFERRAL_ASSIGNED_DAYS", default=7)
+if min(REFERRAL_HOLD_DAYS, REFERRAL_ASSIGNED_DAYS) < 1:
+    raise ImproperlyConfigured("LEADSCORE_REFERRAL_HOLD_DAYS and LEADSCORE_REFERRAL_ASSIGNED_DAYS: 1 day or more.")
 HISTORY_MONTHS = env.int("LEADSCORE_HISTORY_MONTHS", default=13)
 if HISTORY_MONTHS < 1:
     raise ImproperlyConfigured(f"LEADSCORE_HISTORY_MONTHS is {HISTORY_MONTHS}; keep 1 month of score history or more.")

@@ -9,3 +9,8 @@ class TerritoriesConfig(AppConfig):
         from territories.lead_pages import register as register_on_lead_pages
 
         register_on_lead_pages()
+        from jobs.registry import register as register_job
+        from territories.generation import own_criteria, runs
+
+        register_job(runs.GENERATE, runs.run_generation, next_steps=runs.next_steps)
+        own_criteria.register()

@@ -45,3 +45,14 @@ def wake_webhooks() -> None:
         push_webhooks.delay()
     except (BrokerError, RedisError, OSError) as error:
         logger.warning("webhooks wait for the next look, the broker does not answer: %s", error)
+from territories.generation import runs, taking
+
+
+@shared_task(name="territories.generate-nightly", expires=60)
+def generate_nightly() -> None:
+    runs.start_nightly_runs(at=timezone.now())
+
+
+@shared_task(name="territories.sweep-waiting", expires=60)
+def sweep_waiting() -> None:
+    taking.sweep_waiting(at=timezone.now())
