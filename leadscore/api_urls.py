@@ -17,9 +17,9 @@ import scoring.rule_api
 import tags.api
 import tags.bulk_api
 import territories.contractors.api
+import territories.generation.api
 import territories.holdings.api
 import territories.referrals.api as referrals_api
-import territories.generation.api
 from leadscore.pagination import KeysetPagination
 from territories.contractor_api import api as contractors
 

@@ -6,11 +6,10 @@ class TerritoriesConfig(AppConfig):
 
     def ready(self) -> None:
         """Each part of the room registers what it adds to jobs and lead pages."""
-        from territories.lead_pages import register as register_on_lead_pages
-
-        register_on_lead_pages()
         from jobs.registry import register as register_job
+        from territories import lead_pages
         from territories.generation import own_criteria, runs
 
         register_job(runs.GENERATE, runs.run_generation, next_steps=runs.next_steps)
         own_criteria.register()
+        lead_pages.register()
