@@ -284,6 +284,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "LeadScore",
     "DESCRIPTION": "Leads, their reasons and their scores; imports and their jobs; contractors and referrals.",
+    "DESCRIPTION": "Leads, their reasons and their scores; imports and the jobs behind them; referrals.",
     "VERSION": "0.1.0",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
