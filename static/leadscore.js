@@ -65,7 +65,7 @@
     var pick = event.target.closest("details.pick");
     if (!pick) return;
     var count = pick.querySelectorAll("input:checked").length;
-    pick.querySelector("summary").textContent = count ? count + " chosen" : "Any";
+    pick.querySelector("summary").textContent = count ? count + " chosen" : pick.dataset.none || "Any";
   }, true);
 
   // -- leaving a filter for a link of the results: the link carries what was typed, so the form stays still, else its

@@ -1,0 +1,240 @@
+"""Profiles, who would get what, and the run: on pages and over the API; and who may."""
+
+import json
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from jobs.models import Job
+from jobs.operations import run_job
+from tags.models import Tag
+from territories.generation import urls
+from territories.generation.runs import GENERATE
+from territories.models import GenerationProfile, Referral
+from tests.api import api_client, problem
+from tests.factories import make_scored_lead, make_tag
+from tests.territories.factories import make_contractor, make_territory
+from tests.territories.test_generation import make_profile
+
+pytestmark = pytest.mark.django_db
+ROLES = ("viewer", "analyst", "manager", "admin", "contractor")
+SEES, MAKES, NOBODY = ROLES[:4], ROLES[2:4], ()
+# Name of the page -> who may GET it, who may POST to it.
+PAGES = {
+    "generation": (SEES, NOBODY),
+    "new-profile": (MAKES, MAKES),
+    "profile": (SEES, MAKES),
+    "profile-preview": (SEES, NOBODY),
+    "profile-run": (NOBODY, MAKES),
+    "profile-archive": (NOBODY, MAKES),
+}
+
+
+@pytest.fixture
+def tag() -> Tag:
+    return make_tag(name="Haunted", base_score=800)
+
+
+@pytest.fixture
+def form() -> dict[str, str]:
+    return {"name": " Fresh  ones ", "min_score": "500", "not_referred_days": "90", "max_referrals": "1000"}
+
+
+def test_a_profile_is_made_previewed_run_and_archived(
+    manager_client, manager, tag, form, django_capture_on_commit_callbacks
+):
+    lead = make_scored_lead(tags=[tag], phone="201-555-0100")
+    make_scored_lead(tags=[tag], zip="07302", phone="201-555-0101")
+    contractor = make_contractor(company="Hudson Roofing")
+    make_territory(contractor=contractor)
+    response = manager_client.post(
+        reverse("territories:new-profile"),
+        form
+        | {
+            "required_tags": [tag.pk],
+            "zips": "07302, 07030-1234\n07030",
+            "includes_unheld": "on",
+            "criterion-is_reachable": "on",
+            "preview": "1",
+        },
+    )
+    profile = GenerationProfile.objects.get()
+    assert response["Location"] == reverse("territories:profile-preview", args=[profile.pk])
+    assert (profile.name, profile.zips, profile.criteria) == ("Fresh ones", ["07030", "07302"], {"is_reachable": True})
+    assert list(profile.required_tags.all()) == [tag]
+    html = manager_client.get(response["Location"]).content.decode()
+    assert '<strong id="preview-assigned">1</strong>' in html
+    assert '<strong id="preview-generated">1</strong>' in html
+    assert "Hudson Roofing" in html
+    assert lead.title in html
+    assert "With a phone number or an e-mail address" in html
+    assert not Referral.objects.exists()
+    with django_capture_on_commit_callbacks():
+        response = manager_client.post(reverse("territories:profile-run", args=[profile.pk]))
+    job = Job.objects.get(kind=GENERATE)
+    assert response["Location"] == job.get_absolute_url()
+    assert job.created_by == manager
+    run_job(job_id=job.pk)
+    html = manager_client.get(job.get_absolute_url()).content.decode()
+    assert "Hudson Roofing 1" in html
+    assert f"/referrals/?job={job.pk}" in html
+    html = manager_client.get(reverse("territories:generation")).content.decode()
+    assert "2 referrals" in html
+    assert "with Haunted" in html
+    manager_client.post(reverse("territories:profile-archive", args=[profile.pk]))
+    html = manager_client.get(reverse("territories:generation")).content.decode()
+    assert "No profile in use" in html
+    assert "Archived: 1 profile" in html
+    html = manager_client.post(reverse("territories:profile-run", args=[profile.pk]), follow=True).content.decode()
+    assert "is archived and makes no referrals" in html
+    manager_client.post(reverse("territories:profile-archive", args=[profile.pk]))
+    profile.refresh_from_db()
+    assert profile.archived_at is None
+
+
+def test_the_form_says_what_is_wrong_and_keeps_what_was_typed(manager_client, tag, form):
+    make_profile(name="fresh ones")
+    response = manager_client.post(
+        reverse("territories:new-profile"),
+        form
+        | {
+            "min_score": "many",
+            "zips": "07030 7302 O7030",
+            "counties": "Hudson",
+            "max_referrals": "100001",
+            "max_per_zip": "0",
+            "required_tags": [tag.pk],
+            "excluded_tags": [tag.pk],
+        },
+    )
+    html = response.content.decode()
+    assert response.status_code == 422
+    for words in (
+        "Another profile has this name.",
+        "Enter a whole number.",
+        "“7302”, “O7030”: no ZIP of five digits.",
+        "“Hudson”: no FIPS code of five digits.",
+        "less than or equal to 100000",
+        "greater than or equal to 1",
+        "Haunted: a lead cannot have it and not have it.",
+        "07030 7302 O7030",
+    ):
+        assert words in html, words
+    assert GenerationProfile.objects.count() == 1
+
+
+def test_changing_a_profile_keeps_what_the_form_does_not_show(manager_client, form):
+    archived = make_tag(is_archived=True)
+    profile = make_profile(required=[archived], counties=["34017"])
+    html = manager_client.get(profile.get_absolute_url()).content.decode()
+    assert archived.name in html
+    assert "34017" in html
+    typed = {"required_tags": [archived.pk], "max_reason_age_days": "9", "zips": "", "counties": ""}
+    manager_client.post(profile.get_absolute_url(), form | typed)
+    profile.refresh_from_db()
+    assert (profile.max_reason_age_days, profile.includes_unheld, profile.counties) == (9, False, [])
+    assert list(profile.required_tags.all()) == [archived]
+    assert profile.updated_at > profile.created_at
+
+
+def test_a_name_in_use_keeps_an_archived_profile_archived(manager_client):
+    old = make_profile(name="Twins", archived_at=timezone.now())
+    make_profile(name="twins")
+    page = manager_client.post(reverse("territories:profile-archive", args=[old.pk]), follow=True)
+    assert "Another profile is called “Twins”" in page.content.decode()
+    old.refresh_from_db()
+    assert old.archived_at is not None
+
+
+def test_empty_pages_say_what_to_do_next(manager_client, viewer_client, monkeypatch):
+    assert "No profile yet" in manager_client.get(reverse("territories:generation")).content.decode()
+    assert "A manager makes profiles" in viewer_client.get(reverse("territories:generation")).content.decode()
+    profile = make_profile(min_score=99_999)
+    html = viewer_client.get(reverse("territories:profile-preview", args=[profile.pk])).content.decode()
+    assert "No lead has this score in these places" in html
+    GenerationProfile.objects.update(criteria={"gone": 1})
+    response = viewer_client.get(reverse("territories:profile-preview", args=[profile.pk]))
+    assert (response.status_code, "“gone”" in response.content.decode()) == (409, True)
+
+
+# The API --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_api_lists_profiles_previews_and_runs_once(manager, tag, django_capture_on_commit_callbacks):
+    make_scored_lead(tags=[tag])
+    contractor = make_contractor()
+    make_territory(contractor=contractor)
+    profile = make_profile(required=[tag], zips=["07030"])
+    api = api_client(manager)
+    (told,) = api.get("/api/lead-generation/profiles").json()["results"]
+    assert (told["id"], told["required_tags"], told["zips"], told["archived_at"]) == (
+        profile.pk, [tag.pk], ["07030"], None,
+    )  # fmt: skip
+
+    def post(body, **headers):
+        with django_capture_on_commit_callbacks():
+            return api.post("/api/lead-generation/runs", json.dumps(body), "application/json", headers=headers)
+
+    preview = post({"profile": profile.pk, "dry_run": True})
+    assert preview.status_code == 200
+    assert preview.json()["by_contractor"] == {contractor.company: 1}
+    assert not Job.objects.filter(kind=GENERATE).exists()
+    response = post({"profile": profile.pk}, **{"Idempotency-Key": "once"})
+    job = Job.objects.get(kind=GENERATE)
+    assert (response.status_code, response["Location"]) == (202, f"/api/jobs/{job.pk}")
+    assert post({"profile": profile.pk}).json()["job"]["id"] == job.pk
+    run_job(job_id=job.pk)
+    again = post({"profile": profile.pk}, **{"Idempotency-Key": "once"})
+    assert (again["Idempotent-Replayed"], again.json()["job"]["id"]) == ("true", job.pk)
+    assert Job.objects.filter(kind=GENERATE).count() == 1
+    result = api.get(f"/api/jobs/{job.pk}").json()["result"]
+    assert {key: result[key] for key in preview.json()} == preview.json()
+
+
+def test_the_api_refuses_in_words(manager):
+    api = api_client(manager)
+    archived = make_profile(archived_at=timezone.now())
+    for body, status, words in (
+        ({"profile": 2**70}, 400, "There is no profile with the id"),
+        ({"profile": "1"}, 400, "is not a whole number"),
+        ({"profil": 1}, 400, "Unknown field"),
+        ({"profile": archived.pk}, 409, "is archived"),
+    ):
+        told = problem(api.post("/api/lead-generation/runs", json.dumps(body), "application/json"), status)
+        assert words in json.dumps(told, ensure_ascii=False), body
+
+
+# Rights ---------------------------------------------------------------------------------------------------------------
+
+
+def test_every_page_of_generation_stands_in_the_table():
+    assert {pattern.name for pattern in urls.urlpatterns} == set(PAGES)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_each_role_may_do(person, role, form):
+    profile = make_profile()
+    browser, api = Client(), api_client(person(role))
+    browser.force_login(person_of(role))
+    for name, (readers, writers) in PAGES.items():
+        address = reverse(f"territories:{name}", args=[profile.pk] if "profile" in name and "new" not in name else [])
+        for method, may in (("get", readers), ("post", writers)):
+            status = getattr(browser, method)(address).status_code
+            if may is NOBODY:
+                assert status == 405, (name, method)
+            elif role in may:
+                assert status in {200, 302, 422}, (name, method, status)
+            else:
+                assert status == 403, (name, method, status)
+    assert api.get("/api/lead-generation/profiles").status_code == (200 if role in SEES else 403)
+    another = make_profile(name="Another")
+    run = api.post("/api/lead-generation/runs", json.dumps({"profile": another.pk}), "application/json")
+    assert run.status_code == (202 if role in MAKES else 403)
+
+
+def person_of(role: str):
+    from accounts.models import User
+
+    return User.objects.get(username=role)
