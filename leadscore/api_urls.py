@@ -39,7 +39,7 @@ class Schema(SpectacularAPIView):
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         super().initial(request, *args, **kwargs)
         if not request.user.has_perm("leads.view_lead"):
-            own = [pattern for pattern in urlpatterns if str(pattern.name).startswith("contractor-")]
+            own = [pattern for pattern in urlpatterns if str(pattern.pattern).startswith("contractor/")]
             self.patterns = [path("api/", include(own))]
 
 

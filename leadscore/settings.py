@@ -204,15 +204,12 @@ if not 1 <= EXPIRY_NOTICE_DAYS <= 36_500:
 NOTICE_HOUR = env.int("LEADSCORE_NOTICE_HOUR", default=7)  # in TIME_ZONE; when what expires soon is looked for
 if not 0 <= NOTICE_HOUR <= 23:
     raise ImproperlyConfigured(f"LEADSCORE_NOTICE_HOUR is {NOTICE_HOUR}; it may be 0 to 23.")
-# Days that a lead which was offered waits for somebody to hold its ZIP.
-REFERRAL_HOLD_DAYS = env.int("LEADSCORE_REFERRAL_HOLD_DAYS", default=14)
-if not 1 <= REFERRAL_HOLD_DAYS <= 3_650:
-    raise ImproperlyConfigured(f"LEADSCORE_REFERRAL_HOLD_DAYS is {REFERRAL_HOLD_DAYS}; it may be 1 to 3,650 days.")
-# Days that a referral waits for its ZIP to be taken, and that an assigned one waits for its delivery.
+# Days that an offered lead waits for somebody to hold its ZIP, and that an assigned one waits for its delivery.
 REFERRAL_HOLD_DAYS = env.int("LEADSCORE_REFERRAL_HOLD_DAYS", default=14)
 REFERRAL_ASSIGNED_DAYS = env.int("LEADSCORE_REFERRAL_ASSIGNED_DAYS", default=7)
-if min(REFERRAL_HOLD_DAYS, REFERRAL_ASSIGNED_DAYS) < 1:
-    raise ImproperlyConfigured("LEADSCORE_REFERRAL_HOLD_DAYS and LEADSCORE_REFERRAL_ASSIGNED_DAYS: 1 day or more.")
+for _name, _days in (("HOLD", REFERRAL_HOLD_DAYS), ("ASSIGNED", REFERRAL_ASSIGNED_DAYS)):
+    if not 1 <= _days <= 3_650:
+        raise ImproperlyConfigured(f"LEADSCORE_REFERRAL_{_name}_DAYS is {_days}; it may be 1 to 3,650 days.")
 HISTORY_MONTHS = env.int("LEADSCORE_HISTORY_MONTHS", default=13)
 if HISTORY_MONTHS < 1:
     raise ImproperlyConfigured(f"LEADSCORE_HISTORY_MONTHS is {HISTORY_MONTHS}; keep 1 month of score history or more.")
@@ -284,7 +281,6 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "LeadScore",
     "DESCRIPTION": "Leads, their reasons and their scores; imports and their jobs; contractors and referrals.",
-    "DESCRIPTION": "Leads, their reasons and their scores; imports and the jobs behind them; referrals.",
     "VERSION": "0.1.0",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,

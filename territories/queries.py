@@ -17,9 +17,9 @@ _GIVEN = (Referral.Status.ASSIGNED, Referral.Status.DELIVERED, Referral.Status.C
 class Waiting:
     """Leads of one ZIP that nobody has: how many, and how good."""
 
-    leads: int
-    best_score: int
-    average_score: int
+    leads: int = 0
+    best_score: int = 0
+    average_score: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,28 +1,14 @@
 """Where a ZIP lies, in words, and the ZIPs of a county or state; as approximate as `territories.geo.counties` is."""
 
-import importlib
-from types import ModuleType
-
-UNKNOWN = "Counties are not known in this installation; name the ZIPs themselves."
+from territories.geo import counties as geo
 
 
 class CountyRefused(Exception):
     """No county, or several, go by this name."""
 
 
-def _geo() -> ModuleType | None:
-    # Read when it is asked for: the files behind it are large, and most requests need none of them.
-    try:
-        return importlib.import_module("territories.geo.counties")
-    except ModuleNotFoundError:
-        return None
-
-
 def place_of_zip(zip_code: str) -> str:
     """City, county and state such as "Hoboken · Hudson, NJ"; blank where the ZIP is unknown."""
-    geo = _geo()
-    if geo is None:
-        return ""
     place, county = geo.place_of(zip_code), geo.county_of(zip_code)
     city = place.city.title() if place and place.city else ""
     where = f"{county.name}, {county.state}" if county else (place.state if place else "")
@@ -31,9 +17,6 @@ def place_of_zip(zip_code: str) -> str:
 
 def zips_of_county(text: str) -> tuple[str, list[str]]:
     """The county that a person means, in words, with its ZIPs. Raises CountyRefused."""
-    geo = _geo()
-    if geo is None:
-        raise CountyRefused(UNKNOWN)
     counties = geo.find_counties(text)
     if not counties:
         raise CountyRefused(f"No county is called “{text[:60]}”. Write it such as Essex, NJ, or as its FIPS number.")
@@ -50,11 +33,9 @@ def zips_of_county(text: str) -> tuple[str, list[str]]:
 
 def zips_of_state(code: str) -> list[str]:
     """The ZIPs of a state by its two letters; none where it is unknown."""
-    geo = _geo()
-    return list(geo.zips_in_state(code.upper())) if geo is not None else []
+    return list(geo.zips_in_state(code.upper()))
 
 
 def states_to_choose() -> list[tuple[str, str]]:
     """(two letters, name) of each state, by name."""
-    geo = _geo()
-    return [(code, state.name) for code, state in geo.states().items()] if geo is not None else []
+    return [(code, state.name) for code, state in geo.states().items()]

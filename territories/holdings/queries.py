@@ -4,24 +4,13 @@ import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Avg, Count, Exists, F, Max, OuterRef, Q
+from django.db.models import F, Q
 
-from leads.models import Lead
 from territories.holdings.operations import overlapping
 from territories.holdings.places import place_of_zip
-from territories.models import Referral, Territory, TerritoryWait
+from territories.models import Territory, TerritoryWait
 from territories.models.territories import TerritoryQuerySet
-
-_GIVEN = (Referral.Status.ASSIGNED, Referral.Status.DELIVERED, Referral.Status.CONVERTED)
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Leads of a ZIP that nobody has: how many, and how good."""
-
-    leads: int = 0
-    best_score: int = 0
-    average_score: int = 0
+from territories.queries import Waiting, waiting_by_zip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,19 +52,6 @@ class Proposal:
     @property
     def best_score(self) -> int:
         return max((one.waiting.best_score for one in self.free), default=0)
-
-
-def waiting_by_zip(*, min_score: int, zips: Collection[str] | None = None) -> dict[str, Waiting]:
-    """The leads at or above a score that no contractor has, by ZIP; of these ZIPs, or of all.
-
-    Not suppressed; those that wait as generated referrals count. ZIPs without one are left out. Index: lead_by_score,
-    or lead_by_zip where ZIPs are named; referral_one_live_per_lead.
-    """
-    given = Referral.objects.live().filter(lead=OuterRef("pk"), status__in=_GIVEN)
-    leads = Lead.objects.offerable().filter(~Exists(given), score__gte=min_score)
-    leads = leads.exclude(zip="") if zips is None else leads.filter(zip__in=list(zips))
-    found = leads.order_by().values_list("zip").annotate(Count("pk"), Max("score"), Avg("score"))
-    return {zip_code: Waiting(count, best, round(average)) for zip_code, count, best, average in found}
 
 
 def lines(zips: Collection[str] | None = None) -> dict[str, list[TerritoryWait]]:

@@ -36,7 +36,6 @@ from territories.holdings.operations import (
 from territories.holdings.periods import business_zone, day_in_words
 from territories.holdings.places import place_of_zip, states_to_choose, zips_of_state
 from territories.holdings.queries import (
-    Waiting,
     describe_free,
     free_zips,
     lines,
@@ -44,10 +43,10 @@ from territories.holdings.queries import (
     rows_of,
     running,
     state_of,
-    waiting_by_zip,
 )
 from territories.holdings.zips import ZipsRefused
 from territories.models import Contractor, Referral, Territory, TerritoryEvent, TerritoryWait
+from territories.queries import Waiting, waiting_by_zip
 
 SEES, GIVES, CHANGES = "territories.view_territory", "territories.add_territory", "territories.change_territory"
 PAGE = 50

@@ -277,4 +277,4 @@ def test_webhooks_are_woken_after_the_commit_and_a_dead_broker_is_no_harm(
         announce_assigned([])
         assert woken == []
     assert woken == [1]
-    assert "webhooks wait for the next sweep" in caplog.text
+    assert "webhooks wait for the next look" in caplog.text
