@@ -196,14 +196,10 @@ _DEAL = sql.SQL("""
                                      ORDER BY priority DESC, lead_id), '[]') FROM {picks})
 """)
 
-# Effect: a referral for each pick, with its event. The lock makes a lead that is being suppressed count as suppressed,
-# and one who suppresses it later find the referral.
+# Effect: a referral for each pick, with its event. No lead is locked: whoever suppresses one takes the dealing lock
+# before taking back its referrals, and would wait for us while we wait for that lead.
 _WRITE = sql.SQL("""
-    , offered AS MATERIALIZED (
-        SELECT picked.* FROM picked JOIN leads_lead lead ON lead.id = picked.id
-        WHERE lead.suppressed_at IS NULL ORDER BY picked.id FOR SHARE OF lead
-    ),
-    made AS (
+    , made AS (
         INSERT INTO territories_referral (lead_id, zip, score, urgency, status, contractor_id, territory_id, price,
                                           profile_id, job_id, generated_at, assigned_at, expires_at)
         SELECT id, zip, score, urgency, CASE WHEN contractor_id IS NULL THEN 'generated' ELSE 'assigned' END,
@@ -211,7 +207,7 @@ _WRITE = sql.SQL("""
                %(at)s, CASE WHEN contractor_id IS NOT NULL THEN %(at)s::timestamptz END,
                CASE WHEN contractor_id IS NULL THEN %(held_until)s::timestamptz
                     ELSE %(assigned_until)s::timestamptz END
-        FROM offered ORDER BY priority DESC, id
+        FROM picked ORDER BY priority DESC, id
         ON CONFLICT DO NOTHING
         RETURNING id AS referral_id, lead_id, score, zip, urgency, contractor_id, status,
                   score + floor(greatest(score, 0) * urgency / 100.0)::bigint AS priority

@@ -6,14 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.db import transaction
+from psycopg import Rollback
 
 from jobs.models import Job
 from jobs.operations import retry_job, run_job
+from leads.models import Lead
 from territories.generation import dealing, runs
 from territories.generation.operations import AlreadyReferred, CapReached, assign_lead
 from territories.generation.runs import start_generation
 from territories.generation.taking import sweep_waiting
 from territories.models import Referral, ReferralEvent
+from territories.referrals.lifecycle import move_referrals
+from territories.sql.locks import lock_dealing
 from tests.conftest import NOW
 from tests.factories import make_scored_lead, make_tag
 from tests.installation import Installation, clone, kill, throwaway_servers, wait_until
@@ -86,6 +91,22 @@ def test_a_cancelled_run_keeps_what_it_dealt_and_goes_on_when_it_is_asked_again(
     assert run_job(job_id=job.pk).result["referrals"] == Referral.objects.count() == 6
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_lead_that_is_being_suppressed_holds_no_run_up():
+    """Who suppresses has written the lead, and takes the dealing lock to take its referrals back: after the run's."""
+    lead = make_scored_lead(tags=[make_tag()])
+    make_territory(contractor=make_contractor())
+    profile = make_profile()
+    with transaction.atomic():
+        Lead.objects.filter(pk=lead.pk).update(suppressed_at=NOW, suppressed_reason="asked us to stop")
+        (job,) = at_once(1, lambda: generate(profile))
+        assert job.status == Job.Status.SUCCEEDED
+        lock_dealing()
+        assert move_referrals(ids=list(Referral.objects.values_list("pk", flat=True)), to="cancelled", at=NOW)
+    assert not Referral.objects.live().exists()
+    assert generate(profile).result["referrals"] == 0
+
+
 # Killed ---------------------------------------------------------------------------------------------------------------
 
 # 4,000 leads in score order, every hundredth with the tag; a run of 60 reads them in slices of 1,200.
@@ -126,10 +147,14 @@ def test_a_run_killed_between_slices_goes_on_without_giving_a_lead_twice(install
     for slices in (2, 2):
         command = installation.start("manage.py", "generate_leads", "Wanted", "--json")
         with installation.connect() as holder, installation.connect() as observer, holder.transaction():
-            # A lead of the third slice is being written by somebody: the run waits for it.
-            holder.execute(f"SELECT 1 FROM leads_lead WHERE id = {third[0][0]} FOR UPDATE")  # type: ignore[call-overload]
+            # Somebody is referring a lead of the third slice: the run waits to hear what becomes of that.
+            holder.execute(
+                "INSERT INTO territories_referral (lead_id, zip, score, urgency, status, generated_at) "
+                f"VALUES ({third[0][0]}, '07030', 1, 0, 'generated', now())"  # type: ignore[call-overload]
+            )
             wait_until(lambda observer=observer: observer.execute(WAITING).fetchone())
             kill(command)
+            raise Rollback
         assert installation.rows("SELECT status, (cursor ->> 'slices')::int FROM jobs_job") == [("running", slices)]
     made = json.loads(installation.run("manage.py", "generate_leads", "Wanted", "--json"))
     assert {key: made[key] for key in told} == told
