@@ -1,8 +1,11 @@
 """The frame: home, login, health, errors, and the first user."""
 
 import io
+import re
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.test import Client, override_settings
 from django.urls import path
@@ -161,3 +164,14 @@ def test_a_given_password_is_taken_and_not_printed(client, monkeypatch):
     call_command("ensure_admin", stdout=out)
     assert "given-by-the-operator" not in out.getvalue()
     assert client.login(username="admin", password="given-by-the-operator")
+
+
+def test_the_stylesheet_closes_what_it_opens() -> None:
+    """A block that stays open takes all that follows with it, and no browser complains."""
+    text = re.sub(r"/\*.*?\*/", "", (Path(settings.BASE_DIR) / "static/leadscore.css").read_text(), flags=re.DOTALL)
+    depth = 0
+    for line in text.splitlines():
+        # Rules stand one to a line; blocks of a media query are indented.
+        assert depth == 0 or line.startswith((" ", "}")) or not line, line
+        depth += line.count("{") - line.count("}")
+    assert depth == 0
