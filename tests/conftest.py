@@ -89,3 +89,10 @@ def open_data() -> Path:
     if not path.is_dir():
         pytest.skip("the real county files are not beside the project")
     return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share throw-away servers run in one process: to fill those takes longer than most of the tests."""
+    for item in items:
+        if "servers" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))

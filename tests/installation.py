@@ -1,6 +1,8 @@
 """A whole installation of its own, for tests in which processes and servers die."""
 
+import atexit
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -16,6 +18,7 @@ import psutil
 import psycopg
 from celery import Celery
 from django.conf import settings as django_settings
+from redis import Redis
 
 from leadscore.embedded.client import ensure_servers, release
 from leadscore.embedded.layout import Layout, State
@@ -165,20 +168,29 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-@contextlib.contextmanager
-def throwaway_servers() -> Iterator[Installation]:
-    """Servers with a migrated database, gone afterwards."""
+@functools.cache
+def _servers() -> Installation:
+    """Servers of this test process with a migrated database, gone with it."""
     folder = Path(tempfile.mkdtemp(prefix="leadscore-faults-")).resolve()
     folder.chmod(0o711)
     endpoints = ensure_servers(folder / "data", fast=True)
-    installation = Installation(endpoints.database_url, endpoints.redis_url, folder / "data")
-    try:
-        installation.run("manage.py", "migrate", "--verbosity=0")
-        yield installation
-    finally:
-        installation.end()
+
+    def end() -> None:
         release(folder / "data")
         shutil.rmtree(folder)
+
+    atexit.register(end)
+    installation = Installation(endpoints.database_url, endpoints.redis_url, folder / "data")
+    installation.run("manage.py", "migrate", "--verbosity=0")
+    return installation
+
+
+@contextlib.contextmanager
+def throwaway_servers() -> Iterator[Installation]:
+    """A migrated database on servers that may be killed; gone afterwards."""
+    servers = _servers()
+    Redis.from_url(servers.redis_url).flushall()  # calls of earlier tests name jobs of their databases
+    yield from clone(servers, Path(servers.environment["LEADSCORE_DATA_DIR"]))
 
 
 def clone(servers: Installation, data_dir: Path) -> Iterator[Installation]:
