@@ -32,7 +32,6 @@ PLACES = (
     ("Territories", "map-pin", "territories:territories", "territories.view_territory", False),
     ("Contractors", "briefcase", "territories:contractors", "territories.view_contractor", False),
     ("Referrals", "send", "territories:referrals", "territories.view_referral", False),
-    ("Webhooks", "send", "territories:webhooks", "territories.view_webhookmessage", False),
     ("Jobs", "activity", "jobs:list", "jobs.view_job", True),
 )
 

@@ -1,28 +1,21 @@
 """Receipts as people read them."""
 
+import datetime as dt
 from typing import Any
 
 from django import template
 
 register = template.Library()
-MOST = 200
+MOMENTS = ("assigned_at", "expiration_at", "last_listed_at")
 
 
 @register.filter
-def receipt_lines(receipt: Any) -> list[tuple[str, str]]:
-    """A receipt, which is JSON, as lines of name and value; what is inside a part carries the part's name."""
-    lines: list[tuple[str, str]] = []
-    _walk("", receipt, lines)
-    return lines[:MOST]
+def receipt_reasons(receipt: dict[str, Any]) -> list[dict[str, Any]]:
+    """The lines of a receipt's score, each with its evidence; its moments as moments.
 
-
-def _walk(name: str, value: Any, lines: list[tuple[str, str]]) -> None:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            words = str(key).replace("_", " ")
-            _walk(f"{name}, {words}" if name else words.capitalize(), inner, lines)
-    elif isinstance(value, list):
-        for number, inner in enumerate(value, 1):
-            _walk(f"{name} {number}", inner, lines)
-    elif value not in (None, ""):
-        lines.append((name, {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)))
+    Both lists of a receipt are of the same reasons in the same order.
+    """
+    return [
+        line | evidence | {name: dt.datetime.fromisoformat(evidence[name]) for name in MOMENTS if evidence[name]}
+        for line, evidence in zip(receipt["score"]["lines"], receipt["evidence"], strict=True)
+    ]

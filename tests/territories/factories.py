@@ -43,6 +43,30 @@ def make_territory(
     return Territory.objects.create(zip=zip_code, contractor=contractor, from_at=from_at, **values)
 
 
+def receipt_of(lead: Lead | None, zip_code: str, score: int) -> dict[str, Any]:
+    """A receipt of a lead with one reason, as it is delivered."""
+    return {
+        "composed_at": "2026-06-15T12:00:00Z",
+        "lead": {"id": lead.pk if lead else None, "address": lead.address if lead else "", "zip": zip_code},
+        "score": {
+            "total": score,
+            "when_assigned": score,
+            "lines": [{"reason": "Haunted", "group": None, "base_score": score, "percent": 100, "points": score}],
+            "cap_lines": [],
+        },
+        "evidence": [
+            {
+                "reason": "Haunted",
+                "assigned_at": "2026-06-01T00:00:00Z",
+                "age_days": 14,
+                "expiration_at": None,
+                "is_expired": False,
+                "last_listed_at": None,
+            }
+        ],
+    }
+
+
 def make_referral(
     *,
     status: str = Status.DELIVERED,
@@ -76,7 +100,7 @@ def make_referral(
         "expires_at": at + HOLDS_FOR[Status(status)] if status in HOLDS_FOR else None,
     }
     if "delivered" in steps:
-        values["receipt"] = {"lead": {"id": lead.pk if lead else None, "zip": values["zip"]}, "score": values["score"]}
+        values["receipt"] = receipt_of(lead, values["zip"], values["score"])
     referral = Referral.objects.create(**(values | fields))
     ReferralEvent.objects.bulk_create(
         ReferralEvent(referral=referral, at=at, what=what, from_status=former)

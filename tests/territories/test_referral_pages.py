@@ -194,7 +194,7 @@ def test_a_referral_tells_its_steps_receipt_messages_and_returns(viewer_client, 
         "Sold in May",
         "referral.assigned dead 8",
         "503 Service Unavailable",
-        "Score 500",
+        "Haunted 500 Jun 1, 2026 14 days never by hand Score 500",
         "$25.00",
     ):
         assert words in page, words
