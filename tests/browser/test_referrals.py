@@ -7,7 +7,6 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from territories.generation import operations
 from territories.models import Referral
 from tests.browser.test_journey import browser, expect, page  # noqa: F401
 from tests.factories import make_scored_lead, make_tag
@@ -27,16 +26,11 @@ def analyst(manager):
     return manager
 
 
-def test_from_the_page_of_a_lead_through_the_pipeline_to_its_end(page, monkeypatch):  # noqa: F811
+def test_from_the_page_of_a_lead_through_the_pipeline_to_its_end(page):  # noqa: F811
     now = timezone.now()
     lead = make_scored_lead(tags=[make_tag(base_score=900)], at=now - dt.timedelta(days=1), address="12 MAIN ST")
     harbor = make_contractor(company="Harbor Roofing", at=now)
-    territory = make_territory(contractor=harbor, from_at=now - dt.timedelta(days=9))
-
-    def deal(*, lead_id, at, by):
-        return make_referral(lead=lead, contractor=harbor, territory=territory, status="assigned", at=at)
-
-    monkeypatch.setattr(operations, "assign_lead", deal)
+    make_territory(contractor=harbor, zip_code=lead.zip, from_at=now - dt.timedelta(days=9))
 
     page.goto(f"/leads/{lead.pk}/")
     page.click("#panel-referrals >> text=Refer to Harbor Roofing")
@@ -68,8 +62,7 @@ def test_from_the_page_of_a_lead_through_the_pipeline_to_its_end(page, monkeypat
     expect(page.locator("#panel-referrals >> text=Refer to Harbor Roofing")).to_be_visible()
 
 
-def test_a_return_is_approved_from_the_queue(page, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(operations, "replace_return", lambda **given: None)
+def test_a_return_is_approved_from_the_queue(page):  # noqa: F811
     yesterday = timezone.now() - dt.timedelta(days=1)
     wish = make_return(referral=make_referral(at=yesterday), at=yesterday, note="Sold in May")
     page.goto("/referrals/")
