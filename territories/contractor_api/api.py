@@ -248,10 +248,14 @@ class ReferralDetail(ContractorView):
         responses=answers(200, bodies.ContractorReferralFullSerializer, 404, 429),
         examples=[OpenApiExample("Delivered", bodies.DELIVERED_EXAMPLE, response_only=True, status_codes=["200"])],
     )
+    def has_lost_zip(self, referral: Referral) -> bool:
+        """True from the moment that its territory ends: until the sweep comes by, the referral is still there."""
+        return Territory.objects.filter(pk=referral.territory_id, to_at__lte=self.at).exists()
+
     def get(self, request: Request, pk: int) -> Response:
         referral = self.find_referral(pk)
         is_new = referral.status == Referral.Status.ASSIGNED and self.own.status == Contractor.Status.ACTIVE
-        if not is_new or request.method != "GET":
+        if not is_new or request.method != "GET" or self.has_lost_zip(referral):
             return Response(_full(referral))
         with transaction.atomic():
             deliver(ids=[referral.pk], at=self.at, by=person_of(request), note=READ_BY_API)

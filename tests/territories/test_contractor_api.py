@@ -216,6 +216,15 @@ def test_who_is_paused_works_on_what_was_delivered_and_gets_nothing_new(api, con
     assert "no new leads" in me["says"]
 
 
+def test_nothing_is_delivered_once_the_territory_has_ended_though_no_sweep_came_by(api, contractor) -> None:
+    now = timezone.now()
+    ended = make_territory(contractor=contractor, from_at=now - dt.timedelta(days=9), to_at=now)
+    referral = full(contractor, territory=ended)
+    assert api.get(f"{LIST}/{referral.pk}").json()["receipt"] is None
+    Territory.objects.update(to_at=now + dt.timedelta(days=1))
+    assert api.get(f"{LIST}/{referral.pk}").json()["receipt"] is not None
+
+
 @pytest.mark.django_db(transaction=True, available_apps=project.INSTALLED_APPS)
 def test_two_who_look_at_one_at_the_same_moment_see_the_same_receipt(api, contractor) -> None:
     referral = full(contractor)

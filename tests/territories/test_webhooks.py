@@ -30,6 +30,7 @@ from territories.webhooks.pushing import (
 )
 from territories.webhooks.transport import FakeTransport, HttpTransport, Policy, Result
 from tests.conftest import NOW
+from tests.territories.factories import make_territory
 from tests.territories.receivers import HERE, Handler, receiver
 from tests.territories.webhook_factories import assign_lead, make_listener, only_message
 
@@ -135,6 +136,15 @@ def test_a_lead_that_was_fetched_by_the_api_is_not_sent_as_well() -> None:
     push_messages(at=NOW + MINUTE, transport=transport)
     assert transport.sent == []
     assert "no longer assigned" in only_message().last_error
+
+
+def test_nothing_goes_out_once_the_territory_has_ended_though_no_sweep_came_by() -> None:
+    listener = make_listener(URL, at=NOW)
+    territory = make_territory(contractor=listener, from_at=NOW - HOUR, to_at=NOW + HOUR)
+    assign_lead(listener, at=NOW, territory=territory)
+    enqueue_messages(at=NOW)
+    assert claim(at=NOW + HOUR, lost_at=NOW + 2 * HOUR, limit=10) == []
+    assert len(claim(at=NOW + HOUR - MINUTE, lost_at=NOW + 2 * HOUR, limit=10)) == 1
 
 
 def test_each_decision_on_a_return_is_told_once_also_when_it_is_the_second() -> None:
