@@ -54,10 +54,19 @@ class Referral(models.Model):
     territory = models.ForeignKey(
         Territory, null=True, blank=True, on_delete=models.PROTECT, related_name="referrals", db_index=False
     )
+    # Written by the run that read them; each check at commit is a tenth of a large run.
     profile = models.ForeignKey(
-        GenerationProfile, null=True, blank=True, on_delete=models.SET_NULL, related_name="referrals", db_index=False
+        GenerationProfile,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="referrals",
+        db_index=False,
+        db_constraint=False,
     )
-    job = models.ForeignKey(Job, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    job = models.ForeignKey(
+        Job, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_constraint=False
+    )
     is_sandbox = models.BooleanField(db_default=False, help_text="Invented, for a contractor's programmers to try.")
     price = models.DecimalField(max_digits=10, decimal_places=2, null=True, blank=True)
     value = models.DecimalField(
@@ -141,7 +150,10 @@ class Referral(models.Model):
 class ReferralEvent(models.Model):
     """One step of a referral: a change of status, or a moment such as accepted."""
 
-    referral = models.ForeignKey(Referral, on_delete=models.CASCADE, related_name="events", db_index=False)
+    # The statement that writes an event writes its referral, or has locked it.
+    referral = models.ForeignKey(
+        Referral, on_delete=models.CASCADE, related_name="events", db_index=False, db_constraint=False
+    )
     at = models.DateTimeField()
     what = models.CharField(max_length=20, help_text="The new status, or accepted, contacted, released, re-checked.")
     from_status = models.CharField(max_length=10, blank=True, db_default="")
