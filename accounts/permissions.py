@@ -37,5 +37,7 @@ class HasRoutePermission(BasePermission):
 
 
 def _has_right(user: AbstractUser, right: str) -> bool:
-    """As `has_perm`; the groups' rights first, for those alone cost one query instead of two."""
-    return user.has_perm(right) if user.is_superuser else right in user.get_group_permissions() or user.has_perm(right)
+    """As `has_perm`, by one small statement."""
+    from accounts.sql import has_right  # the database is not set up yet when the settings name this module
+
+    return user.is_active and (user.is_superuser or has_right(user_id=user.pk, right=right))

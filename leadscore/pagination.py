@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core import signing
-from django.db.models import QuerySet
+from django.db.models import Func, QuerySet, TextField, Value
+from django.db.models.lookups import GreaterThan, LessThan
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -117,24 +118,32 @@ class KeysetPagination(BasePagination):
         ]
 
 
-def _rows_after(queryset: QuerySet, order: Sequence[str], position: Sequence[Any], count: int) -> list[Any]:
-    """The first `count` rows after `position` (none: from the start).
+class _Row(Func):
+    """Several values as one, compared from the left: (a, b) < (c, d) is one range of an index on both."""
 
-    Two reads, each one range of the index: what is left of the tie, then what lies beyond it. One condition over
-    both would walk through the whole tie, and after an import of a million rows all of them were created at once.
+    template = "(%(expressions)s)"
+    output_field = TextField()
+
+
+def _rows_after(queryset: QuerySet, order: Sequence[str], position: Sequence[Any], count: int) -> list[Any]:
+    """The first `count` rows after `position` (none: from the start), each read one range of the index.
+
+    Where the fields go in one direction that is one comparison of rows. Else there are two reads: what is left of the
+    tie, then what lies beyond it; one condition over both would walk through the whole tie, and after an import of a
+    million rows all of them were created at once.
     """
     ordered = queryset.order_by(*order)
     if not position:
         return list(ordered[:count])
     names = [field.lstrip("-") for field in order]
-    beyond = [
-        f"{name}__lt" if field.startswith("-") else f"{name}__gt" for name, field in zip(names, order, strict=True)
-    ]
-    values = [
-        queryset.model._meta.get_field(name).to_python(value) for name, value in zip(names, position, strict=True)
-    ]
-    if len(order) == 1:
-        return list(ordered.filter(**{beyond[0]: values[0]})[:count])
+    is_downward = [field.startswith("-") for field in order]
+    fields = [queryset.model._meta.get_field(name) for name in names]
+    values = [field.to_python(value) for field, value in zip(fields, position, strict=True)]
+    if len(set(is_downward)) == 1:
+        lookup = LessThan if is_downward[0] else GreaterThan
+        there = _Row(*(Value(value, output_field=field) for field, value in zip(fields, values, strict=True)))
+        return list(ordered.filter(lookup(_Row(*names), there))[:count])
+    beyond = [f"{name}__{'lt' if down else 'gt'}" for name, down in zip(names, is_downward, strict=True)]
     rows = list(ordered.filter(**{names[0]: values[0], beyond[1]: values[1]})[:count])
     if len(rows) < count:
         seen = {row.pk for row in rows}  # a row may move between the two reads

@@ -250,7 +250,8 @@ class ReferralDetail(ContractorView):
     )
     def has_lost_zip(self, referral: Referral) -> bool:
         """True from the moment that its territory ends: until the sweep comes by, the referral is still there."""
-        return Territory.objects.filter(pk=referral.territory_id, to_at__lte=self.at).exists()
+        ended = Territory.objects.filter(to_at__lte=self.at)
+        return referral.territory_id is not None and ended.filter(pk=referral.territory_id).exists()
 
     def get(self, request: Request, pk: int) -> Response:
         referral = self.find_referral(pk)

@@ -11,7 +11,7 @@ from territories.generation import operations
 from territories.models import Referral, ReferralReturn
 from tests.api import api_client, problem
 from tests.factories import make_lead
-from tests.territories.factories import make_contractor, make_referral, make_return
+from tests.territories.factories import make_contractor, make_referral, make_return, receipt_of
 
 pytestmark = pytest.mark.django_db
 DAY = dt.timedelta(days=1)
@@ -77,7 +77,7 @@ def test_a_referral_tells_its_state_moments_steps_and_returns(viewing, manager) 
         "ended_at": None,
         "released_at": None,
         "expires_at": None,
-        "receipt": {"lead": {"id": referral.lead_id, "zip": "07030"}, "score": 500},
+        "receipt": receipt_of(referral.lead, "07030", 500),
     }
     assert [event["what"] for event in events] == ["generated", "assigned", "delivered"]
     assert events[2] == {
