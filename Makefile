@@ -21,7 +21,7 @@ demo: install
 	@exec $(BIN)/python -m leadscore.embedded.run --samples
 
 test: .venv/.installed-dev
-	@exec $(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
+	@exec $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 # Each line fails the target; the last two need no server.
 check: .venv/.installed-dev

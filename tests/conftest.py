@@ -92,7 +92,12 @@ def open_data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share throw-away servers run in one process: to fill those takes longer than most of the tests."""
+    """What runs in one process, one after the other: browsers, of which one has to do, and tests that share servers.
+
+    To fill throw-away servers takes longer than most of the tests that use them.
+    """
     for item in items:
-        if "servers" in getattr(item, "fixturenames", ()):
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.xdist_group("browser"))
+        elif "servers" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))

@@ -237,6 +237,11 @@ class ReferralDetail(ContractorView):
     serializer_class = bodies.ContractorReferralFullSerializer
     queryset = Referral.objects.none()
 
+    def has_lost_zip(self, referral: Referral) -> bool:
+        """True from the moment that its territory ends: until the sweep comes by, the referral is still there."""
+        ended = Territory.objects.filter(to_at__lte=self.at)
+        return referral.territory_id is not None and ended.filter(pk=referral.territory_id).exists()
+
     @extend_schema(
         operation_id="contractor_referrals_retrieve",
         summary="One referral, with its lead",
@@ -248,11 +253,6 @@ class ReferralDetail(ContractorView):
         responses=answers(200, bodies.ContractorReferralFullSerializer, 404, 429),
         examples=[OpenApiExample("Delivered", bodies.DELIVERED_EXAMPLE, response_only=True, status_codes=["200"])],
     )
-    def has_lost_zip(self, referral: Referral) -> bool:
-        """True from the moment that its territory ends: until the sweep comes by, the referral is still there."""
-        ended = Territory.objects.filter(to_at__lte=self.at)
-        return referral.territory_id is not None and ended.filter(pk=referral.territory_id).exists()
-
     def get(self, request: Request, pk: int) -> Response:
         referral = self.find_referral(pk)
         is_new = referral.status == Referral.Status.ASSIGNED and self.own.status == Contractor.Status.ACTIVE

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from territories.generation import registry
+from territories.geo.counties import zips_in_county
 from territories.models import GenerationProfile
 
 
@@ -74,9 +75,6 @@ def zips_of(profile: GenerationProfile) -> tuple[str, ...] | None:
     if not profile.zips and not profile.counties:
         return None
     zips = set(profile.zips)
-    if profile.counties:
-        from territories.geo.counties import zips_in_county
-
-        for fips in profile.counties:
-            zips.update(zips_in_county(fips))
+    for fips in profile.counties:
+        zips.update(zips_in_county(fips))
     return tuple(sorted(zips))

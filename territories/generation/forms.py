@@ -8,6 +8,8 @@ from django.core.exceptions import ValidationError
 
 from tags.models import Tag
 from territories.generation import registry
+from territories.geo.counties import county_by_fips
+from territories.holdings.places import CountyRefused, find_county, in_words
 from territories.models import GenerationProfile
 
 MAX_SCORE = 2**31 - 1
@@ -17,46 +19,70 @@ MAX_ZIPS = 5_000
 MAX_SHOWN = 5
 PREFIX = "criterion-"
 ZIP = re.compile(r"(\d{5})(?:-?\d{4})?", re.ASCII)
+CODES = re.compile(r"[\d\s,]+", re.ASCII)
 
 
-class CodesField(forms.CharField):
-    """Codes of five digits, parted by commas, spaces or lines; kept sorted, each once."""
+class ZipsField(forms.CharField):
+    """ZIPs, parted by commas, spaces or lines; kept sorted, each once."""
 
     widget = forms.Textarea
 
-    def __init__(self, *, noun: str, pattern: re.Pattern[str], **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(required=False, max_length=100_000, **kwargs)
-        self.noun, self.pattern = noun, pattern
 
     def prepare_value(self, value: Any) -> Any:
         return ", ".join(value) if isinstance(value, list) else value
 
     def clean(self, value: Any) -> list[str]:
         parts = [part for part in re.split(r"[\s,;]+", super().clean(value)) if part]
-        odd = [part[:20] for part in parts if not self.pattern.fullmatch(part)]
+        odd = [part[:20] for part in parts if not ZIP.fullmatch(part)]
         if odd:
             more = f" and {len(odd) - MAX_SHOWN} more" if len(odd) > MAX_SHOWN else ""
-            raise ValidationError(f"{', '.join(f'“{part}”' for part in odd[:MAX_SHOWN])}{more}: no {self.noun}.")
-        codes = sorted({part[:5] for part in parts})
-        if len(codes) > MAX_ZIPS:
-            raise ValidationError(f"These are {len(codes):,}; give at most {MAX_ZIPS:,}.")
-        return codes
+            raise ValidationError(f"{', '.join(f'“{part}”' for part in odd[:MAX_SHOWN])}{more}: no ZIP of five digits.")
+        zips = sorted({part[:5] for part in parts})
+        if len(zips) > MAX_ZIPS:
+            raise ValidationError(f"These are {len(zips):,}; give at most {MAX_ZIPS:,}.")
+        return zips
+
+
+class CountiesField(forms.CharField):
+    """Counties by name, one on a line, or by FIPS code; kept as codes, shown as names."""
+
+    widget = forms.Textarea
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, max_length=100_000, **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        known = ((fips, county_by_fips(fips)) for fips in value)
+        return "\n".join(in_words(county) if county else fips for fips, county in known)
+
+    def clean(self, value: Any) -> list[str]:
+        lines = [line.strip() for line in re.split(r"[\n;]", super().clean(value)) if line.strip()]
+        parts = [part for line in lines for part in (re.findall(r"\d+", line) if CODES.fullmatch(line) else [line])]
+        found, odd = set(), []
+        for part in parts:
+            try:
+                found.add(find_county(part).fips)
+            except CountyRefused as refusal:
+                odd.append(str(refusal))
+        if odd:
+            raise ValidationError(odd[:MAX_SHOWN])
+        return sorted(found)
 
 
 class ProfileForm(forms.ModelForm):
     """A profile as a person would have it, with the criteria that rooms have registered."""
 
-    zips = CodesField(
-        noun="ZIP of five digits",
-        pattern=ZIP,
+    zips = ZipsField(
         label="ZIPs",
         help_text="Only these, with commas or lines between them. Empty: all, unless counties are given.",
     )
-    counties = CodesField(
-        noun="FIPS code of five digits",
-        pattern=re.compile(r"\d{5}", re.ASCII),
+    counties = CountiesField(
         label="Counties",
-        help_text="By FIPS code, such as 34017; their ZIPs join those above.",
+        help_text="One on a line, such as Essex, NJ, or by FIPS code; their ZIPs join the ZIPs. Approximate.",
     )
 
     class Meta:

@@ -1,6 +1,7 @@
 """Where a ZIP lies, in words, and the ZIPs of a county or state; as approximate as `territories.geo.counties` is."""
 
 from territories.geo import counties as geo
+from territories.geo.counties import County
 
 
 class CountyRefused(Exception):
@@ -15,20 +16,29 @@ def place_of_zip(zip_code: str) -> str:
     return " · ".join(filter(None, [city, where]))
 
 
-def zips_of_county(text: str) -> tuple[str, list[str]]:
-    """The county that a person means, in words, with its ZIPs. Raises CountyRefused."""
+def in_words(county: County) -> str:
+    return f"{county.name}, {county.state}"
+
+
+def find_county(text: str) -> County:
+    """The county that a person means by a name or a FIPS number. Raises CountyRefused."""
     counties = geo.find_counties(text)
     if not counties:
         raise CountyRefused(f"No county is called “{text[:60]}”. Write it such as Essex, NJ, or as its FIPS number.")
     if len(counties) > 1:
-        names = ", ".join(f"{county.name}, {county.state}" for county in counties[:8])
+        names = ", ".join(map(in_words, counties[:8]))
         more = f" and {len(counties) - 8} more" if len(counties) > 8 else ""
         raise CountyRefused(f"“{text[:60]}” may be {names}{more}. Add the state.")
-    (county,) = counties
+    return counties[0]
+
+
+def zips_of_county(text: str) -> tuple[str, list[str]]:
+    """The county that a person means, in words, with its ZIPs. Raises CountyRefused."""
+    county = find_county(text)
     zips = geo.zips_in_county(county.fips)
     if not zips:
-        raise CountyRefused(f"No ZIP is known to lie in {county.name}, {county.state}. Name the ZIPs themselves.")
-    return f"{county.name}, {county.state}", list(zips)
+        raise CountyRefused(f"No ZIP is known to lie in {in_words(county)}. Name the ZIPs themselves.")
+    return in_words(county), list(zips)
 
 
 def zips_of_state(code: str) -> list[str]:

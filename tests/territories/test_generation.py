@@ -3,8 +3,6 @@
 import dataclasses
 import datetime as dt
 import json
-import sys
-import types
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -24,7 +22,7 @@ from scoring.nightly import NIGHTLY, last_slot
 from scoring.operations import drain_due
 from tags.models import LeadTag, Tag
 from territories import tasks
-from territories.generation import dealing, registry
+from territories.generation import criteria, dealing, registry
 from territories.generation.criteria import Criteria, UnknownCriterion, criteria_of
 from territories.generation.dealing import preview_generation
 from territories.generation.runs import GENERATE, ProfileArchived, start_generation, start_nightly_runs
@@ -145,9 +143,7 @@ def test_only_these_zips(tag):
 
 
 def test_the_zips_of_counties_join_those_by_name_and_an_unknown_county_means_none(monkeypatch):
-    counties = types.ModuleType("territories.geo.counties")
-    counties.zips_in_county = {"34017": ["07030", "07302"], "99999": []}.get  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "territories.geo.counties", counties)
+    monkeypatch.setattr(criteria, "zips_in_county", {"34017": ["07030", "07302"], "99999": []}.get)
     assert criteria_of(make_profile(zips=["10001"], counties=["34017"])).zips == ("07030", "07302", "10001")
     assert criteria_of(make_profile(name="Nowhere", counties=["99999"])).zips == ()
 

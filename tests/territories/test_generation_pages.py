@@ -102,7 +102,7 @@ def test_the_form_says_what_is_wrong_and_keeps_what_was_typed(manager_client, ta
         | {
             "min_score": "many",
             "zips": "07030 7302 O7030",
-            "counties": "Hudson",
+            "counties": "Essex\nAtlantis, NJ",
             "max_referrals": "100001",
             "max_per_zip": "0",
             "required_tags": [tag.pk],
@@ -115,7 +115,8 @@ def test_the_form_says_what_is_wrong_and_keeps_what_was_typed(manager_client, ta
         "Another profile has this name.",
         "Enter a whole number.",
         "“7302”, “O7030”: no ZIP of five digits.",
-        "“Hudson”: no FIPS code of five digits.",
+        "“Essex” may be Essex, MA, Essex, NJ, Essex, NY, Essex, VA, Essex, VT. Add the state.",
+        "No county is called “Atlantis, NJ”.",
         "less than or equal to 100000",
         "greater than or equal to 1",
         "Haunted: a lead cannot have it and not have it.",
@@ -125,12 +126,21 @@ def test_the_form_says_what_is_wrong_and_keeps_what_was_typed(manager_client, ta
     assert GenerationProfile.objects.count() == 1
 
 
+def test_counties_are_typed_by_name_or_code_and_shown_by_name(manager_client, form):
+    typed = form | {"counties": "Essex, NJ\n34017, 34003"}
+    manager_client.post(reverse("territories:new-profile"), typed)
+    profile = GenerationProfile.objects.get()
+    assert profile.counties == ["34003", "34013", "34017"]
+    html = manager_client.get(profile.get_absolute_url()).content.decode()
+    assert "Bergen, NJ\nEssex, NJ\nHudson, NJ</textarea>" in html
+
+
 def test_changing_a_profile_keeps_what_the_form_does_not_show(manager_client, form):
     archived = make_tag(is_archived=True)
     profile = make_profile(required=[archived], counties=["34017"])
     html = manager_client.get(profile.get_absolute_url()).content.decode()
     assert archived.name in html
-    assert "34017" in html
+    assert "Hudson, NJ" in html
     typed = {"required_tags": [archived.pk], "max_reason_age_days": "9", "zips": "", "counties": ""}
     manager_client.post(profile.get_absolute_url(), form | typed)
     profile.refresh_from_db()

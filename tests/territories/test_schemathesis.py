@@ -26,7 +26,7 @@ from tests.territories.factories import make_contractor, make_referral, make_ret
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 # Attacks with right data and with wrong data each, on an operation by a caller; LEADSCORE_ATTACKS=100 looks deeper.
-EXAMPLES = int(os.environ.get("LEADSCORE_ATTACKS", "4"))
+EXAMPLES = int(os.environ.get("LEADSCORE_ATTACKS", "2"))
 DESCRIPTION: Any = SchemaGenerator().get_schema(request=None, public=True)
 SCHEMA = schemathesis.openapi.from_dict(DESCRIPTION)
 SCHEMA.app = application

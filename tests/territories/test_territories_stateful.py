@@ -612,7 +612,7 @@ def test_exclusivity_caps_and_returns_hold_whatever_happens() -> None:
     run_state_machine_as_test(
         Territories,
         settings=settings(
-            max_examples=20,
+            max_examples=12,
             stateful_step_count=30,
             deadline=None,
             phases=[Phase.explicit, Phase.reuse, Phase.generate],
