@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from rest_framework.permissions import BasePermission
 
+from accounts.sql import has_right
+
 if TYPE_CHECKING:
     # REST framework's views import this module, by way of the settings.
     from collections.abc import Mapping
@@ -38,6 +40,4 @@ class HasRoutePermission(BasePermission):
 
 def _has_right(user: AbstractUser, right: str) -> bool:
     """As `has_perm`, by one small statement."""
-    from accounts.sql import has_right  # the database is not set up yet when the settings name this module
-
     return user.is_active and (user.is_superuser or has_right(user_id=user.pk, right=right))

@@ -156,7 +156,7 @@ def next_steps(job: Job, at: dt.datetime) -> list[Step]:
             0,
             Step(
                 label="The referrals it made",
-                url=f"/referrals/?job={job.pk}",
+                url=f"{reverse('territories:referrals')}?job={job.pk}",
                 icon="users",
                 right="territories.view_referral",
             ),

@@ -1,7 +1,5 @@
 """Referral: one lead offered to one contractor, with every step of its way."""
 
-import datetime as dt
-
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -23,10 +21,6 @@ class ReferralQuerySet(models.QuerySet["Referral"]):
     def live(self) -> "ReferralQuerySet":
         """Those that hold their lead: no other referral of it can be made."""
         return self.filter(status__in=LIVE, released_at__isnull=True)
-
-    def overdue(self, at: dt.datetime) -> "ReferralQuerySet":
-        """Generated or assigned ones whose time is up."""
-        return self.filter(status__in=("generated", "assigned"), expires_at__lte=at)
 
 
 class Referral(models.Model):
