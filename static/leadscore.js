@@ -90,6 +90,16 @@
   document.addEventListener("mouseup", release, true);
   document.addEventListener("dragend", release, true);
 
+  // -- leaving a search box whose results stand already asks for nothing: a second answer would only take the ticks away
+  document.addEventListener("htmx:afterSwap", function (event) {
+    if (event.detail.target.id === "lead-results") event.detail.target.dataset.shows = event.detail.pathInfo.finalRequestPath;
+  });
+  document.addEventListener("htmx:beforeRequest", function (event) {
+    var trigger = event.detail.requestConfig.triggeringEvent;
+    if (!trigger || trigger.type !== "change" || !event.target.matches("#lead-filters")) return;
+    if (event.detail.target.dataset.shows === event.detail.pathInfo.finalRequestPath) event.preventDefault();
+  });
+
   // -- a table with ticks: typing into a row ticks it, and only ticked rows are sent, so that addresses stay short
   document.addEventListener("input", function (event) {
     var tick = event.target.dataset.ticks && document.getElementById(event.target.dataset.ticks);

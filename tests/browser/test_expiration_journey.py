@@ -12,7 +12,7 @@ from scoring.operations import drain_due
 from tests.browser import test_journey as journey
 from tests.factories import make_scored_lead, make_tag
 
-browser, worker, expect = journey.browser, journey.worker, journey.expect
+browser, working, expect = journey.browser, journey.working, journey.expect
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True, available_apps=settings.INSTALLED_APPS),
@@ -37,7 +37,7 @@ def page(browser, live_server, manager) -> Iterator[Any]:
     assert complaints == []
 
 
-def test_expiration_is_changed_for_running_assignments_after_a_preview(page, worker):
+def test_expiration_is_changed_for_running_assignments_after_a_preview(page):
     tag = make_tag(name="Haunted", base_score=700, expiration_days=90)
     for age in (50, 40, 20, 5):
         lead = make_scored_lead(tags=[tag], at=timezone.now() - dt.timedelta(days=age))
@@ -65,7 +65,9 @@ def test_expiration_is_changed_for_running_assignments_after_a_preview(page, wor
     page.click("button:has-text('Publish')")
 
     # The page asks by itself until the job has ended; nobody reloads it.
-    page.wait_for_selector("text=Applied: every lead that it touches has its new score", timeout=60_000)
+    expect(page.locator("#rule-applying")).to_contain_text("being applied")
+    with working():
+        page.wait_for_selector("text=Applied: every lead that it touches has its new score", timeout=60_000)
     page.reload()
     version = page.locator(".versions li").first
     expect(version).to_contain_text("Retroactive: 4 assignments changed, 2 expired, 0 revived")
