@@ -228,7 +228,7 @@ class ReferralList(ContractorView):
     )
     def get(self, request: Request) -> Response:
         wanted = self.referrals().filter(referral_filter(request.query_params, zone=self.own.zone))
-        page: Any = self.paginate_queryset(wanted)
+        page: Any = self.paginate_queryset(wanted.only(*bodies.COLUMNS))
         return self.get_paginated_response([bodies.referral_body(referral) for referral in page])
 
 

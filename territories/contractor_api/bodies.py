@@ -20,6 +20,8 @@ MOMENTS = (
     "converted_at",
     "ended_at",
 )
+# What of a referral goes into its body.
+COLUMNS = ("id", "status", "zip", "score", *MOMENTS, "price", "value", "receipt")
 
 
 def referral_body(referral: Referral) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from jobs.models import Job
 from jobs.operations import run_job
 from leads.suppression import lift_suppression, suppress_leads
+from tags.models import LeadTag
 from territories.contractors.operations import (
     StatusRefused,
     end_contractor,
@@ -54,7 +55,7 @@ from territories.referrals.lifecycle import (
 from territories.referrals.receipts import deliver
 from territories.referrals.returns import ReturnRefused, approve_return, refuse_return, request_return
 from tests.conftest import NOW
-from tests.factories import make_lead
+from tests.factories import make_lead, make_tag
 from tests.territories.factories import make_contractor
 
 ZIPS = ["07030", "07102", "96813"]
@@ -125,6 +126,7 @@ class Model:
     status: dict[int, str] = field(default_factory=dict)
     given_back: defaultdict[int, list[GivenBack]] = field(default_factory=lambda: defaultdict(list))
     suppressed: set[int] = field(default_factory=set)
+    tags: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     # What each referral was when it was looked at last.
     known: dict[int, tuple[str, int, int | None]] = field(default_factory=dict)
 
@@ -151,6 +153,7 @@ class Territories(RuleBasedStateMachine):
     @initialize(
         limits=st.tuples(*[st.tuples(caps, caps, caps)] * 3),
         least=st.tuples(*[st.none() | st.just(400)] * 3),
+        wishes=st.tuples(*[st.sampled_from(["", "", "wanted_tags", "unwanted_tags"])] * 3),
         per_zip=st.none() | st.integers(1, 3),
         per_contractor=st.none() | st.integers(1, 3),
         most=st.sampled_from([1, 4, 100]),
@@ -160,6 +163,7 @@ class Territories(RuleBasedStateMachine):
         self,
         limits: tuple[tuple[int | None, int | None, int | None], ...],
         least: tuple[int | None, ...],
+        wishes: tuple[str, ...],
         per_zip: int | None,
         per_contractor: int | None,
         most: int,
@@ -179,11 +183,18 @@ class Territories(RuleBasedStateMachine):
             for n, (daily, monthly, total) in enumerate(limits)
         ]
         self.model.status = {contractor.pk: "active" for contractor in self.contractors}
+        self.tag = make_tag(base_score=0)
+        self.wishes = {contractor.pk: wish for contractor, wish in zip(self.contractors, wishes, strict=True)}
+        for contractor in self.contractors:
+            if self.wishes[contractor.pk]:
+                getattr(contractor, self.wishes[contractor.pk]).add(self.tag)
         self.leads = [
             make_lead(zip=zip_code, score=score, scored_at=NOW, rescore_at=None, rescore_cause=None)
             for zip_code in ZIPS
             for score in SCORES
         ]
+        for number in range(0, len(self.leads), 2):
+            self.turn_tag(number)
         self.profiles = [
             GenerationProfile.objects.create(
                 name=f"Profile {n}",
@@ -204,6 +215,22 @@ class Territories(RuleBasedStateMachine):
         self.run(self.profiles[0])
         self.referrals_are_as_they_must_be()
         self.deliver(several=[0, 1, 2, 3])
+
+    @rule(number=many)
+    def turn_tag(self, number: int) -> None:
+        """The tag that some contractors want and some do not goes on a lead, or off it."""
+        lead = self.leads[number % len(self.leads)]
+        if LeadTag.objects.filter(lead=lead, removed_at=None).update(removed_at=self.at):
+            self.model.tags[lead.pk].clear()
+        else:
+            LeadTag.objects.filter(lead=lead).delete()
+            LeadTag.objects.create(lead=lead, tag=self.tag, assigned_at=self.at)
+            self.model.tags[lead.pk].add(self.tag.pk)
+
+    def suits(self, contractor: int, lead: int) -> bool:
+        """Whether the contractor wants leads with, or without, the tag."""
+        has_tag = bool(self.model.tags[lead])
+        return {"": True, "wanted_tags": has_tag, "unwanted_tags": not has_tag}[self.wishes[contractor]]
 
     def referral(self, number: int, *statuses: str) -> Referral | None:
         found = list(Referral.objects.filter(status__in=statuses or list(FOLLOWS)).order_by("pk"))
@@ -313,10 +340,14 @@ class Territories(RuleBasedStateMachine):
             self.model.holdings[done.territory_id] = Holding(holding.zip, contractor.pk, from_at, holding.to_at)
             holding.to_at = from_at
 
-    @rule(number=st.integers(0, 2), to=numbers, hours=st.sampled_from([0, 1]))
-    def hand_on_after_returns(self, number: int, to: int, hours: int) -> None:
-        """Leads are given back, then the ZIP goes to another one: what random steps seldom find in this order."""
-        self.give_back_some(several=[0, 1, 2], reason="sold", anyway=True)
+    @rule(number=st.integers(0, 2), to=numbers, hours=st.sampled_from([0, 1]), are_returned=st.booleans())
+    def hand_on_after_returns(self, number: int, to: int, hours: int, are_returned: bool) -> None:
+        """Leads come back, then the ZIP goes to another one: what random steps seldom find in this order."""
+        if are_returned:
+            self.give_back_some(several=[0, 1, 2], reason="sold", anyway=True)
+        else:
+            for referral in Referral.objects.filter(status="delivered").order_by("pk")[:3]:
+                cancel_referral(referral=referral, at=self.at, by=None, note="wrong")
         self.referrals_are_as_they_must_be()
         self.at += dt.timedelta(hours=hours)
         self.transfer(number=number, to=to, hours=0)
@@ -385,18 +416,18 @@ class Territories(RuleBasedStateMachine):
         if referral:
             assert holder is not None
             assert referral.contractor_id == holder.contractor
-        elif lead.pk not in self.model.suppressed and not self.model.given_back[lead.pk]:
+        elif (
+            lead.pk not in self.model.suppressed
+            and not self.model.given_back[lead.pk]
+            and (holder is None or self.suits(holder.contractor, lead.pk))
+        ):
             is_live = Referral.objects.live().filter(lead=lead).exists()
             takes = holder is not None and self.model.status[holder.contractor] == "active"
             is_limited = holder is not None and any(
                 one.pk == holder.contractor and {one.min_score, one.daily_cap, one.monthly_cap, one.total_cap} != {None}
                 for one in self.contractors
             )
-            assert is_live or not takes or is_limited or self.was_taken_back(lead.pk), refusal
-
-    def was_taken_back(self, lead_id: int) -> bool:
-        """A contractor had the lead and lost it again; that counts as given back."""
-        return Referral.objects.filter(lead=lead_id, status="cancelled", delivered_at__isnull=False).exists()
+            assert is_live or not takes or is_limited, refusal
 
     @rule(several=several)
     def deliver(self, several: list[int]) -> None:
@@ -412,7 +443,14 @@ class Territories(RuleBasedStateMachine):
             self.move(number, what)
 
     def move(self, number: int, what: str) -> None:
-        referral = self.referral(number)
+        # Two of three are such that it may be done, if there is one.
+        fitting = {
+            "accept": ["delivered"],
+            "contact": ["delivered"],
+            "convert": ["delivered"],
+            "release": ["converted"],
+        }
+        referral = (self.referral(number, *fitting.get(what, [])) if number % 3 else None) or self.referral(number)
         if referral is None:
             return
         status, had = referral.status, (referral.accepted_at, referral.contacted_at, referral.released_at)
@@ -566,6 +604,7 @@ class Territories(RuleBasedStateMachine):
             assert territory.zip == referral.zip
             contractor = next(one for one in self.contractors if one.pk == referral.contractor_id)
             assert contractor.min_score is None or referral.score >= contractor.min_score
+            assert self.suits(contractor.pk, referral.lead_id)
             for former in self.model.given_back[referral.lead_id]:
                 assert referral.contractor_id != former.contractor, "back to whom it came from"
                 assert territory.from_at > former.at, "to a holder who held the ZIP when it came back"
@@ -587,8 +626,9 @@ class Territories(RuleBasedStateMachine):
         """Remember what was given back in this step, and what each referral is."""
         for referral in referrals:
             was = self.model.known.get(referral.pk)
-            has_ended = referral.status == "returned" and (was is None or was[0] != "returned")
-            if has_ended:
+            has_ended = was is not None and not FOLLOWS[referral.status] and was[0] != referral.status
+            # Taken away after its delivery is as if it were given back; what was never read is not.
+            if has_ended and referral.ended_at is not None and referral.delivered_at is not None:
                 assert referral.ended_at == self.at
                 self.model.given_back[referral.lead_id].append(GivenBack(referral.contractor_id, self.at))
             self.model.known[referral.pk] = (referral.status, referral.lead_id, referral.contractor_id)
