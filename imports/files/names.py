@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import Literal, NamedTuple
 
@@ -669,7 +669,7 @@ def meaning(name: str) -> Meaning | None:
     if len(name) > 80 or name[:1].isdigit() or _DUPLICATE.search(name):
         return None
     key = header_key(name)
-    return _TABLE.get(key) or _TABLE.get(re.sub(r"[^a-z0-9]", "", name.lower()))
+    return _table().get(key) or _table().get(re.sub(r"[^a-z0-9]", "", name.lower()))
 
 
 def known_parts(names: Iterable[str]) -> set[tuple[str, str]]:
@@ -724,7 +724,9 @@ def _phrases() -> Iterator[tuple[str, Meaning]]:
                 yield f"{prefix} {name}", Meaning(part, "property", level + extra)
 
 
-def _build() -> dict[str, Meaning]:
+@cache
+def _table() -> dict[str, Meaning]:
+    """Meanings by key; made when first asked for, since most processes never read a header."""
     table: dict[str, Meaning] = {}
     for phrase, what in _phrases():
         for key in {header_key(phrase), phrase.replace(" ", "")}:
@@ -747,4 +749,3 @@ def _field(name: str) -> Field:
 
 
 FIELDS: dict[str, Field] = {name: _field(name) for name in _LABELS}
-_TABLE = _build()
