@@ -58,7 +58,7 @@ def _places(request: HttpRequest) -> list[Place]:
 
 
 def _watch(request: HttpRequest) -> Watch:
-    """Running jobs and alarms by one query, for people who may see jobs."""
+    """Running jobs and alarms, for people who may see jobs."""
     if not request.user.has_perm("jobs.view_job"):
         return Watch(live_jobs=0, is_overdue=False, alarms=[])
-    return look(at=timezone.now())
+    return look(at=timezone.now(), may=request.user.has_perm)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,16 +50,28 @@ class Metrics:
     live_jobs: int
     failed_jobs: int
     history_strays: int
+    alarms: int
 
 
-def look(*, at: dt.datetime) -> Watch:
-    """The alarms of this moment, by one statement that is cheap enough for every page."""
+# What upper rooms watch, and the right of who is told.
+type_Source = Callable[[dt.datetime], Sequence[Alarm]]
+_sources: list[tuple[str, type_Source]] = []
+
+
+def add_source(source: type_Source, *, right: str) -> None:
+    """Ask `source` at each page of a person with that right: it should cost one short statement."""
+    _sources.append((right, source))
+
+
+def look(*, at: dt.datetime, may: Callable[[str], bool] = lambda right: True) -> Watch:
+    """The alarms of this moment for who has the rights that `may` knows of; the scores' own by one short statement."""
     state = watch.read_state(nightly=NIGHTLY, full=RECALCULATE)
     is_overdue = _is_overdue(state, at)
-    alarms = [_about_nightly(state, at, is_overdue), _about_differences(state), _about_strays(state)]
-    return Watch(
-        live_jobs=state["live_jobs"], is_overdue=is_overdue, alarms=[alarm for alarm in alarms if alarm is not None]
-    )
+    own = [_about_nightly(state, at, is_overdue), _about_differences(state), _about_strays(state)]
+    alarms = [alarm for alarm in own if alarm is not None]
+    for right, source in _sources:
+        alarms += source(at) if may(right) else ()
+    return Watch(live_jobs=state["live_jobs"], is_overdue=is_overdue, alarms=alarms)
 
 
 def _is_overdue(state: dict[str, Any], at: dt.datetime) -> bool:
@@ -167,4 +180,5 @@ def measure(*, at: dt.datetime) -> Metrics:
         live_jobs=watched.live_jobs,
         failed_jobs=failed.count(),
         history_strays=history.count_strays(),
+        alarms=len(watched.alarms),
     )

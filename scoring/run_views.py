@@ -28,6 +28,7 @@ HELP = {
     "jobs_live": "Jobs queued or running.",
     "jobs_failed_24h": "Jobs that failed in the last 24 hours.",
     "history_stray_rows": "Rows of score history outside of every month.",
+    "alarms": "What the banner of the pages says is wrong.",
 }
 
 
@@ -84,6 +85,7 @@ def exposition(metrics: Metrics) -> str:
         "jobs_live": metrics.live_jobs,
         "jobs_failed_24h": metrics.failed_jobs,
         "history_stray_rows": metrics.history_strays,
+        "alarms": metrics.alarms,
     }
     return "".join(
         f"# HELP leadscore_{name} {HELP[name]}\n# TYPE leadscore_{name} gauge\nleadscore_{name} {value}\n"

@@ -471,6 +471,7 @@ def test_metrics_in_the_format_of_prometheus(settled, person, monkeypatch) -> No
         "jobs_live": 0,
         "jobs_failed_24h": 0,
         "history_stray_rows": 0,
+        "alarms": 0,
     }
     for line in response.content.decode().splitlines():
         assert re.fullmatch(r"# (HELP leadscore_\w+ .+|TYPE leadscore_\w+ gauge)|leadscore_\w+ [\d.]+", line), line
@@ -489,6 +490,7 @@ def test_metrics_in_the_format_of_prometheus(settled, person, monkeypatch) -> No
         "jobs_live": 1,
         "jobs_failed_24h": 1,
         "history_stray_rows": 1,
+        "alarms": 2,  # the night, and the strays
     }
 
 
