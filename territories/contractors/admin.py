@@ -7,6 +7,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
 
+from territories.contractors.trail import Kind, agreement_of, note_changes, note_event
 from territories.models import Contractor, ContractorContact, ReferralReturn
 
 
@@ -45,6 +46,18 @@ class ContractorAdmin(ModelAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: Contractor, form: ModelForm, change: Any) -> None:
-        if not change:
+        # Wishes and contacts are written after it, so what changed is noted when they are.
+        if change:
+            form.before = agreement_of(Contractor.objects.select_for_update(no_key=True).get(pk=obj.pk))  # type: ignore[attr-defined]
+        else:
             obj.created_at = timezone.now()
         super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
+        super().save_related(request, form, formsets, change)
+        contractor = Contractor.objects.get(pk=form.instance.pk)
+        who: Any = {"contractor": contractor, "at": timezone.now(), "by": request.user}
+        if change:
+            note_changes(before=form.before, **who)
+        else:
+            note_event(kind=Kind.MADE, **who)

@@ -221,7 +221,7 @@ class ContractorView(IdempotentView):
     def whole(self) -> QuerySet[Contractor]:
         return self.queryset.prefetch_related("contacts", "wanted_tags", "unwanted_tags")
 
-    def save(self, contractor: Contractor, asked: dict[str, Any], at: dt.datetime) -> Contractor:
+    def save(self, contractor: Contractor, asked: dict[str, Any], *, by: User, at: dt.datetime) -> Contractor:
         relations = {name: asked.pop(name, None) for name in ("wanted_tags", "unwanted_tags")}
         contacts = asked.pop("contacts", None)
         for name, value in asked.items():
@@ -230,6 +230,7 @@ class ContractorView(IdempotentView):
             return save_contractor(
                 contractor=contractor,
                 at=at,
+                by=by,
                 contacts=None if contacts is None else [Contact(**contact) for contact in contacts],
                 fields=asked.keys(),
                 **relations,
@@ -300,7 +301,7 @@ class ContractorList(ContractorView):
         def act(at: dt.datetime) -> Answer:
             form = ContractorChangeSerializer(data=request.data)
             form.is_valid(raise_exception=True)
-            made = self.save(Contractor(), dict(form.validated_data), at)
+            made = self.save(Contractor(), dict(form.validated_data), by=person_of(request), at=at)
             headers = {"Location": reverse("api:contractor", args=[made.pk])}
             return Answer(status=status.HTTP_201_CREATED, body=self.told(made.pk, at), headers=headers)
 
@@ -341,7 +342,7 @@ class ContractorDetail(ContractorView):
         form.is_valid(raise_exception=True)
         if not form.validated_data:
             raise ValidationError("Name at least one field that is to become different.")
-        self.save(contractor, dict(form.validated_data), at)
+        self.save(contractor, dict(form.validated_data), by=person_of(request), at=at)
         return Response(self.told(pk, at))
 
 

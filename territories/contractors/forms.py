@@ -25,6 +25,7 @@ class ContractorForm(forms.ModelForm):
         required=False,
         help_text="Within the quota; other reasons wait for a person.",
     )
+    version = forms.IntegerField(required=False, min_value=0, widget=forms.HiddenInput, help_text="What was seen.")
 
     class Meta:
         model = Contractor

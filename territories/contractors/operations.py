@@ -11,9 +11,10 @@ from django.db.models import Count, F, Q, QuerySet
 
 from accounts.models import User
 from tags.models import Tag
+from territories.contractors.trail import Kind, agreement_of, note_changes, note_event, version_of
 from territories.generation.taking import TakenUp, take_up_zips
 from territories.holdings.operations import Ended, end_territories, take_back
-from territories.models import Contractor, ContractorContact, Referral, Territory, TerritoryWait
+from territories.models import Contractor, ContractorContact, ContractorEvent, Referral, Territory, TerritoryWait
 from territories.sql.locks import lock_dealing
 
 Status = Contractor.Status
@@ -37,6 +38,14 @@ class CompanyTaken(Exception):
 
     def __init__(self, company: str) -> None:
         super().__init__(f"There is a contractor called {company} already. Open that one, or tell them apart by name.")
+
+
+class ContractorStale(Exception):
+    """Somebody changed the contractor since the caller looked; `changes` are theirs, the newest last."""
+
+    def __init__(self, changes: Sequence[ContractorEvent]) -> None:
+        self.changes = changes
+        super().__init__("Somebody changed this contractor meanwhile; nothing of yours was saved.")
 
 
 class LoginRefused(Exception):
@@ -81,22 +90,31 @@ def save_contractor(
     *,
     contractor: Contractor,
     at: dt.datetime,
+    by: User | None,
     wanted_tags: Collection[Tag] | None = None,
     unwanted_tags: Collection[Tag] | None = None,
     contacts: Sequence[Contact] | None = None,
     fields: Collection[str] | None = None,
+    seen: int | None = None,
 ) -> Contractor:
-    """Save a new or changed contractor with its wishes and contacts; what is None stays as it is.
+    """Save a new or changed contractor with wishes, contacts and a note of what changed; what is None stays as it is.
 
     `fields`: of a changed one only these are written, so that two who change different ones both count.
+    `seen`: the `version_of` it that the caller has seen; a newer one raises ContractorStale.
     Its status is not written: `pause_contractor` and its like do what belongs to it. Raises CompanyTaken.
     """
     try:
         with transaction.atomic():
+            before = None
             if contractor._state.adding:
                 contractor.created_at = at
                 contractor.save()
+                note_event(contractor=contractor, kind=Kind.MADE, at=at, by=by)
             else:
+                before = agreement_of(_lock(contractor))
+                if seen is not None and version_of(contractor) != seen:
+                    changes = ContractorEvent.objects.filter(contractor=contractor, kind=Kind.CHANGED, pk__gt=seen)
+                    raise ContractorStale(list(changes.select_related("by").order_by("pk")))
                 names = {field.name for field in contractor._meta.concrete_fields} if fields is None else set(fields)
                 contractor.save(update_fields=names - {"id", "status", "user", "sandbox_of", "created_at"})
             if wanted_tags is not None:
@@ -111,6 +129,9 @@ def save_contractor(
                     )
                     for one in contacts
                 )
+            if before is not None:
+                now = Contractor.objects.get(pk=contractor.pk)
+                note_changes(contractor=now, before=before, at=at, by=by)
     except IntegrityError as error:
         if "contractor_unique_company" in str(error):
             raise CompanyTaken(contractor.company) from error
@@ -166,6 +187,7 @@ def resume_contractor(*, contractor: Contractor, by: User | None, at: dt.datetim
         if now.status != Status.PAUSED:
             raise StatusRefused(now, Status.ACTIVE)
         Contractor.objects.filter(pk=now.pk).update(status=Status.ACTIVE)
+        note_event(contractor=now, kind=Kind.RESUMED, at=at, by=by)
         held = Territory.objects.held(at).filter(contractor=now).order_by("zip").values_list("zip", flat=True)
         return take_up_zips(zips=list(held), at=at, by=by) if held else TakenUp()
 
@@ -202,6 +224,7 @@ def _stop(contractor: Contractor, status: str, *, by: User | None, at: dt.dateti
     lock_dealing()
     Contractor.objects.filter(pk=contractor.pk).update(status=status)
     contractor.status = status
+    note_event(contractor=contractor, kind=status, at=at, by=by)
     undelivered = Referral.objects.filter(contractor=contractor, status=Referral.Status.ASSIGNED).values_list("pk")
     cancelled, requeued = take_back(ids=[pk for (pk,) in undelivered], at=at, by=by, note=note)
     counts = _by_state(contractor)
@@ -215,7 +238,7 @@ def _stop(contractor: Contractor, status: str, *, by: User | None, at: dt.dateti
     )
 
 
-def create_login(*, contractor: Contractor, username: str = "") -> User:
+def create_login(*, contractor: Contractor, at: dt.datetime, by: User | None, username: str = "") -> User:
     """Give a contractor the login whose tokens act for it: without a password, in the group of contractors.
 
     A name is made of the company's where none is given. Raises LoginRefused.
@@ -236,6 +259,7 @@ def create_login(*, contractor: Contractor, username: str = "") -> User:
         user.save()
         user.groups.add(Group.objects.get(name=ROLE))
         Contractor.objects.filter(pk=now.pk).update(user=user)
+        note_event(contractor=now, kind=Kind.LOGIN_MADE, at=at, by=by, note=name)
     return user
 
 

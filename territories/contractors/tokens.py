@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from accounts.models import ApiToken, User
+from territories.contractors.trail import Kind, note_event
 from territories.models import Contractor
 
 MAX_DAYS = 3_650
@@ -30,7 +31,9 @@ def tokens_of(contractor: Contractor, at: dt.datetime) -> list[ApiToken]:
     return [token for token in tokens if token.expiry is None or token.expiry > at]
 
 
-def create_token(*, contractor: Contractor, name: str, days: int | None, is_sandbox: bool, at: dt.datetime) -> NewToken:
+def create_token(
+    *, contractor: Contractor, name: str, days: int | None, is_sandbox: bool, at: dt.datetime, by: User | None
+) -> NewToken:
     """A token that expires after so many days, or never. Raises TokenRefused."""
     if contractor.user is None:
         raise TokenRefused(f"{contractor} has no login yet; make one first.")
@@ -39,7 +42,10 @@ def create_token(*, contractor: Contractor, name: str, days: int | None, is_sand
     if days is not None and not 1 <= days <= MAX_DAYS:
         raise TokenRefused(f"A token lasts 1 to {MAX_DAYS:,} days, or has no end.")
     expiry = None if days is None else at + dt.timedelta(days=days)
-    return _make(contractor.user, name=name.strip()[:100], is_sandbox=is_sandbox, expiry=expiry)
+    with transaction.atomic():
+        new = _make(contractor.user, name=name.strip()[:100], is_sandbox=is_sandbox, expiry=expiry)
+        note_event(contractor=contractor, kind=Kind.TOKEN_MADE, at=at, by=by, note=new.token.name)
+    return new
 
 
 def _make(user: User, *, name: str, is_sandbox: bool, expiry: dt.datetime | None) -> NewToken:
@@ -52,7 +58,7 @@ def _make(user: User, *, name: str, is_sandbox: bool, expiry: dt.datetime | None
     return NewToken(token, text)
 
 
-def rotate_token(*, contractor: Contractor, token_key: str, hours: int, at: dt.datetime) -> NewToken:
+def rotate_token(*, contractor: Contractor, token_key: str, hours: int, at: dt.datetime, by: User | None) -> NewToken:
     """A new token in the place of this one, which goes on working for so many hours. Raises TokenRefused.
 
     The new one has its name and kind, and lasts as long as the former was made to last.
@@ -68,13 +74,16 @@ def rotate_token(*, contractor: Contractor, token_key: str, hours: int, at: dt.d
             old.delete()
         elif old.expiry is None or old.expiry > until:
             ApiToken.objects.filter(pk=old.pk).update(expiry=until)
+        note_event(contractor=contractor, kind=Kind.TOKEN_ROTATED, at=at, by=by, note=old.name)
     return new
 
 
-def revoke_token(*, contractor: Contractor, token_key: str) -> str:
+def revoke_token(*, contractor: Contractor, token_key: str, at: dt.datetime, by: User | None) -> str:
     """Close a token at once; the name it had. Raises TokenRefused."""
     token = _find(contractor, token_key)
-    token.delete()
+    with transaction.atomic():
+        token.delete()
+        note_event(contractor=contractor, kind=Kind.TOKEN_REVOKED, at=at, by=by, note=token.name)
     return token.name
 
 

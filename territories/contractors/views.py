@@ -1,6 +1,7 @@
 """Pages of contractors: the list, one with all that belongs to it, and pausing, resuming, ending it."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -23,6 +24,7 @@ from territories.contractors.forms import (
 )
 from territories.contractors.operations import (
     CompanyTaken,
+    ContractorStale,
     LoginRefused,
     StatusRefused,
     Stopped,
@@ -35,13 +37,15 @@ from territories.contractors.operations import (
 )
 from territories.contractors.queries import accounts_of
 from territories.contractors.tokens import NewToken, TokenRefused, create_token, revoke_token, rotate_token, tokens_of
+from territories.contractors.trail import version_of
 from territories.holdings.operations import TerritoriesBusy
 from territories.holdings.queries import rows_of, running
-from territories.models import Contractor, ReferralReturn, TerritoryWait
+from territories.models import Contractor, ContractorEvent, ReferralReturn, TerritoryWait
 
 SEES, MAKES, CHANGES = "territories.view_contractor", "territories.add_contractor", "territories.change_contractor"
 PAGE = 50
 SHOWN_ZIPS = 30
+SHOWN_EVENTS = 15
 
 
 def _find(pk: int) -> Contractor:
@@ -80,21 +84,23 @@ def new_contractor(request: HtmxHttpRequest) -> HttpResponse:
     """A form; POST makes the contractor, active at once."""
     form = ContractorForm(request.POST or None)
     contacts = ContactForms(request.POST or None, prefix="contact")
-    if request.method == "POST" and (saved := _save(form, contacts)) is not None:
+    if request.method == "POST" and (saved := _save(request, form, contacts)) is not None:
         messages.success(request, f"{saved} is there. Give it ZIPs next, and a login when its programs shall ask.")
         return redirect(saved)
     context = {"form": form, "contacts": contacts, "is_new": True}
     return show(request, "territories/contractor_edit.html", context, status=422 if form.is_bound else 200)
 
 
-def _save(form: ContractorForm, contacts: Any) -> Contractor | None:
-    """The saved contractor; None when something cannot be taken, which the forms then say."""
+def _save(request: HtmxHttpRequest, form: ContractorForm, contacts: Any) -> Contractor | None:
+    """The saved contractor; None when something cannot be taken, which the forms then say. Raises ContractorStale."""
     if not (form.is_valid() and contacts.is_valid()):
         return None
     try:
         return save_contractor(
             contractor=form.instance,
             at=timezone.now(),
+            by=person_of(request),
+            seen=form.cleaned_data["version"],
             wanted_tags=form.cleaned_data["wanted_tags"],
             unwanted_tags=form.cleaned_data["unwanted_tags"],
             contacts=contacts_of(contacts),
@@ -107,19 +113,35 @@ def _save(form: ContractorForm, contacts: Any) -> Contractor | None:
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs(SEES, CHANGES)
 def edit_contractor(request: HtmxHttpRequest, pk: int) -> HttpResponse:
-    """Company, caps, wishes, returns, contacts. POST saves."""
-    contractor = _find(pk)
-    form = ContractorForm(request.POST or None, instance=contractor)
+    """Company, caps, wishes, returns, contacts. POST saves what nobody else has changed since the form was opened."""
+    contractor, status = _find(pk), 200
+    stale: Sequence[ContractorEvent] = ()
+    form = ContractorForm(request.POST or None, instance=contractor, initial={"version": version_of(contractor)})
     former = [
         {"name": one.name, "role": one.role, "email": one.email, "phone": one.phone}
         for one in contractor.contacts.order_by("pk")
     ]
     contacts = ContactForms(request.POST or None, prefix="contact", initial=former)
-    if request.method == "POST" and (saved := _save(form, contacts)) is not None:
-        messages.success(request, f"Saved. It counts for leads that {saved} is assigned from now on.")
-        return redirect(saved)
-    context = {"form": form, "contacts": contacts, "contractor": _find(pk), "is_new": False}
-    return show(request, "territories/contractor_edit.html", context, status=422 if form.is_bound else 200)
+    if request.method == "POST":
+        status = 422
+        try:
+            saved = _save(request, form, contacts)
+        except ContractorStale as refusal:
+            saved, stale, status = None, refusal.changes, 409
+            # What they changed is shown beside what was typed: who saves from here on has seen it.
+            form.data = request.POST.copy()
+            form.data["version"] = str(refusal.changes[-1].pk)
+        if saved is not None:
+            messages.success(request, f"Saved. It counts for leads that {saved} is assigned from now on.")
+            return redirect(saved)
+    context = {
+        "form": form,
+        "contacts": contacts,
+        "contractor": _find(pk),
+        "is_new": False,
+        "stale": stale,
+    }
+    return show(request, "territories/contractor_edit.html", context, status=status)
 
 
 @require_safe
@@ -154,6 +176,8 @@ def _show(
         "unwanted": contractor.unwanted_tags.order_by("name"),
         "contacts": contractor.contacts.order_by("pk"),
         "reasons": contractor_reasons(contractor),
+        "events": contractor.events.select_related("by").order_by("-pk")[:SHOWN_EVENTS],
+        "event_count": contractor.events.count(),
         "tokens": tokens_of(contractor, at),
         "new": new,
         "login": login or LoginForm(),
@@ -270,7 +294,12 @@ def make_login(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Give the contractor the login whose tokens act for it."""
     contractor, form = _find(pk), LoginForm(request.POST)
     try:
-        user = create_login(contractor=contractor, username=form.data.get("username", ""))
+        user = create_login(
+            contractor=contractor,
+            at=timezone.now(),
+            by=person_of(request),
+            username=form.data.get("username", ""),
+        )
     except LoginRefused as refusal:
         return _show(request, contractor, login=form, problem=str(refusal), status=422)
     messages.success(request, f"The login {user} is there. Make a token for its programs next.")
@@ -285,7 +314,7 @@ def make_token(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         return _show(request, contractor, token=form, problem="The token was not made; see below.", status=422)
     try:
-        new = create_token(contractor=contractor, at=timezone.now(), **form.cleaned_data)
+        new = create_token(contractor=contractor, at=timezone.now(), by=person_of(request), **form.cleaned_data)
     except TokenRefused as refusal:
         return _show(request, contractor, token=form, problem=str(refusal), status=422)
     return _show(request, contractor, new=new)
@@ -301,7 +330,13 @@ def rotate(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         return _show(request, contractor, problem=f"Nothing was rotated: {words}", status=422)
     asked = form.cleaned_data
     try:
-        new = rotate_token(contractor=contractor, token_key=asked["token"], hours=asked["hours"], at=timezone.now())
+        new = rotate_token(
+            contractor=contractor,
+            token_key=asked["token"],
+            hours=asked["hours"],
+            at=timezone.now(),
+            by=person_of(request),
+        )
     except TokenRefused as refusal:
         return _show(request, contractor, problem=str(refusal), status=409)
     return _show(request, contractor, new=new)
@@ -313,7 +348,8 @@ def revoke(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Close a token at once."""
     contractor, form = _find(pk), RevokeForm(request.POST)
     try:
-        name = revoke_token(contractor=contractor, token_key=form.data.get("token", "")[:40])
+        key = form.data.get("token", "")[:40]
+        name = revoke_token(contractor=contractor, token_key=key, at=timezone.now(), by=person_of(request))
     except TokenRefused as refusal:
         return _show(request, contractor, problem=str(refusal), status=409)
     messages.success(request, f"The token {name} opens nothing any more.")

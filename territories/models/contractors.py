@@ -107,6 +107,36 @@ class Contractor(models.Model):
         return zoneinfo.ZoneInfo(self.time_zone or settings.TIME_ZONE)
 
 
+class ContractorEvent(models.Model):
+    """What was done to a contractor's agreement, state or access, by whom and when."""
+
+    class Kind(models.TextChoices):
+        MADE = "made"
+        CHANGED = "changed"
+        PAUSED = "paused"
+        RESUMED = "resumed"
+        ENDED = "ended"
+        LOGIN_MADE = "login_made", "login made"
+        TOKEN_MADE = "token_made", "token made"
+        TOKEN_ROTATED = "token_rotated", "token rotated"
+        TOKEN_REVOKED = "token_revoked", "token revoked"
+        WEBHOOK_SET = "webhook_set", "webhook set"
+        SECRET_ROTATED = "secret_rotated", "webhook secret rotated"
+
+    contractor = models.ForeignKey(Contractor, on_delete=models.CASCADE, related_name="events", db_index=False)
+    kind = models.CharField(max_length=20, choices=Kind)
+    at = models.DateTimeField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    note = models.TextField(blank=True, db_default="", help_text="Which login, token or address.")
+    changes = models.JSONField(default=list, blank=True, help_text="[what, former text, new text] of each change.")
+
+    class Meta:
+        indexes = [models.Index(fields=["contractor", "-id"], name="contractorevent_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.contractor} {self.get_kind_display()}"
+
+
 class ContractorContact(models.Model):
     """A person at a contractor."""
 

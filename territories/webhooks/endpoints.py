@@ -8,6 +8,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from accounts.models import User
+from territories.contractors.trail import Kind as EventKind
+from territories.contractors.trail import note_event
 from territories.models import Contractor, Referral, WebhookEndpoint, WebhookMessage
 from territories.webhooks.signing import make_secret
 
@@ -44,7 +46,8 @@ def save_endpoint(*, contractor: Contractor, url: str, is_enabled: bool, by: Use
         if not is_made:
             endpoint.url, endpoint.is_enabled = url, is_enabled
             endpoint.save(update_fields=["url", "is_enabled"])
-    state = "on" if is_enabled else "off"
+        state = "on" if is_enabled else "off"
+        note_event(contractor=contractor, kind=EventKind.WEBHOOK_SET, at=at, by=by, note=f"{url}, {state}")
     logger.info("webhook of contractor %s set to %s (%s) by %s", contractor.pk, url, state, by)
     return Saved(endpoint=endpoint, secret=secret if is_made else "")
 
@@ -57,6 +60,7 @@ def rotate_secret(*, endpoint: WebhookEndpoint, by: User | None, at: dt.datetime
         locked.former_secret, locked.former_secret_until = locked.secret, at + BOTH_FOR
         locked.secret = secret
         locked.save(update_fields=["secret", "former_secret", "former_secret_until"])
+        note_event(contractor=endpoint.contractor, kind=EventKind.SECRET_ROTATED, at=at, by=by)
     logger.info("secret of the webhook of contractor %s rotated by %s", endpoint.contractor_id, by)
     return secret
 

@@ -109,65 +109,66 @@ def test_a_contractor_is_saved_with_wishes_and_contacts_but_never_with_another_s
     contractor = save_contractor(
         contractor=Contractor(company="Acme"),
         at=NOW,
+        by=None,
         wanted_tags=[wanted],
         unwanted_tags=Tag.objects.filter(pk=unwanted.pk),
         contacts=[Contact(name="Ada", email="ada@example.com"), Contact(name="Ben")],
     )
     assert (contractor.created_at, list(contractor.wanted_tags.all())) == (NOW, [wanted])
     contractor.status, contractor.daily_cap = "ended", 5
-    save_contractor(contractor=contractor, at=NOW + DAY, contacts=[Contact(name="Ben")])
+    save_contractor(contractor=contractor, at=NOW + DAY, by=None, contacts=[Contact(name="Ben")])
     now = Contractor.objects.get()
     assert (now.status, now.daily_cap, now.created_at) == ("active", 5, NOW)
     assert [one.name for one in now.contacts.all()] == ["Ben"]
     assert list(now.unwanted_tags.all()) == [unwanted]
     with pytest.raises(CompanyTaken, match="ACME"):
-        save_contractor(contractor=Contractor(company="ACME"), at=NOW)
+        save_contractor(contractor=Contractor(company="ACME"), at=NOW, by=None)
 
 
 def test_a_login_is_made_on_demand_once_without_a_password_in_the_group_of_contractors() -> None:
     User.objects.create_user("acme-roofing")
     acme = make_contractor(company="Acme Roofing!")
-    user = create_login(contractor=acme)
+    user = create_login(contractor=acme, at=NOW, by=None)
     assert user.username == "acme-roofing-2"
     assert not user.has_usable_password()
     assert [group.name for group in user.groups.all()] == ["contractor"]
     assert Contractor.objects.get(pk=acme.pk).user == user
     with pytest.raises(LoginRefused, match="already"):
-        create_login(contractor=acme)
+        create_login(contractor=acme, at=NOW, by=None)
     for name in ("ACME-roofing", "two words", "x" * 151):
         with pytest.raises(LoginRefused):
-            create_login(contractor=make_contractor(), username=name)
+            create_login(contractor=make_contractor(), at=NOW, by=None, username=name)
 
 
 def test_tokens_are_made_rotated_and_revoked() -> None:
     acme = make_contractor()
     with pytest.raises(TokenRefused, match="no login"):
-        create_token(contractor=acme, name="crm", days=30, is_sandbox=False, at=NOW)
-    create_login(contractor=acme)
+        create_token(contractor=acme, name="crm", days=30, is_sandbox=False, at=NOW, by=None)
+    create_login(contractor=acme, at=NOW, by=None)
     acme.refresh_from_db()
-    made = create_token(contractor=acme, name="crm", days=30, is_sandbox=True, at=NOW)
+    made = create_token(contractor=acme, name="crm", days=30, is_sandbox=True, at=NOW, by=None)
     assert (made.token.expiry, made.token.is_sandbox, made.token.user) == (NOW + 30 * DAY, True, acme.user)
     assert made.text not in str(ApiToken.objects.values())
     ApiToken.objects.filter(pk=made.token.pk).update(created=NOW)
-    new = rotate_token(contractor=acme, token_key=made.token.token_key, hours=24, at=NOW + DAY)
+    new = rotate_token(contractor=acme, token_key=made.token.token_key, hours=24, at=NOW + DAY, by=None)
     assert (new.token.name, new.token.is_sandbox, new.token.expiry) == ("crm", True, NOW + 31 * DAY)
     assert ApiToken.objects.get(pk=made.token.pk).expiry == NOW + 2 * DAY
     assert {token.pk for token in tokens_of(acme, NOW + DAY)} == {made.token.pk, new.token.pk}
     assert [token.pk for token in tokens_of(acme, NOW + 2 * DAY)] == [new.token.pk]
-    assert revoke_token(contractor=acme, token_key=new.token.token_key) == "crm"
+    assert revoke_token(contractor=acme, token_key=new.token.token_key, at=NOW, by=None) == "crm"
     with pytest.raises(TokenRefused, match="not there any more"):
-        revoke_token(contractor=acme, token_key=new.token.token_key)
+        revoke_token(contractor=acme, token_key=new.token.token_key, at=NOW, by=None)
 
 
 def test_rotating_never_lengthens_the_life_of_the_former_token_and_may_close_it_at_once() -> None:
     acme = make_contractor()
-    create_login(contractor=acme)
+    create_login(contractor=acme, at=NOW, by=None)
     acme.refresh_from_db()
-    short = create_token(contractor=acme, name="short", days=1, is_sandbox=False, at=NOW).token
-    rotate_token(contractor=acme, token_key=short.token_key, hours=100, at=NOW)
+    short = create_token(contractor=acme, name="short", days=1, is_sandbox=False, at=NOW, by=None).token
+    rotate_token(contractor=acme, token_key=short.token_key, hours=100, at=NOW, by=None)
     assert ApiToken.objects.get(pk=short.pk).expiry == NOW + DAY
-    endless = create_token(contractor=acme, name="endless", days=None, is_sandbox=False, at=NOW).token
-    new = rotate_token(contractor=acme, token_key=endless.token_key, hours=0, at=NOW)
+    endless = create_token(contractor=acme, name="endless", days=None, is_sandbox=False, at=NOW, by=None).token
+    new = rotate_token(contractor=acme, token_key=endless.token_key, hours=0, at=NOW, by=None)
     assert new.token.expiry is None
     assert not ApiToken.objects.filter(pk=endless.pk).exists()
 
@@ -175,12 +176,12 @@ def test_rotating_never_lengthens_the_life_of_the_former_token_and_may_close_it_
 def test_a_token_of_somebody_else_cannot_be_touched() -> None:
     acme, other = make_contractor(), make_contractor()
     for contractor in (acme, other):
-        create_login(contractor=contractor)
+        create_login(contractor=contractor, at=NOW, by=None)
         contractor.refresh_from_db()
-    token = create_token(contractor=other, name="crm", days=None, is_sandbox=False, at=NOW).token
-    for act in (revoke_token, lambda **kw: rotate_token(hours=1, at=NOW, **kw)):
+    token = create_token(contractor=other, name="crm", days=None, is_sandbox=False, at=NOW, by=None).token
+    for act in (revoke_token, lambda **kw: rotate_token(hours=1, **kw)):
         with pytest.raises(TokenRefused):
-            act(contractor=acme, token_key=token.token_key)
+            act(contractor=acme, token_key=token.token_key, at=NOW, by=None)
     assert ApiToken.objects.filter(pk=token.pk, expiry=None).exists()
 
 
