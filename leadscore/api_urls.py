@@ -109,6 +109,7 @@ urlpatterns = [
     path("referrals/<int:pk>", referrals_api.ReferralDetail.as_view(), name="referral"),
     path("referrals/<int:pk>/cancel", referrals_api.ReferralCancel.as_view(), name="referral-cancel"),
     path("referrals/<int:pk>/release", referrals_api.ReferralRelease.as_view(), name="referral-release"),
+    path("referrals/<int:pk>/correct", referrals_api.ReferralCorrect.as_view(), name="referral-correct"),
     path("referrals/<int:pk>/return", referrals_api.ReferralReturnRequest.as_view(), name="referral-return"),
     path("returns", referrals_api.ReturnList.as_view(**paged), name="returns"),
     path("returns/<int:pk>/approve", referrals_api.ReturnApprove.as_view(), name="return-approve"),

@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import django_filters
@@ -30,7 +31,7 @@ from leads.api import describe_api_field
 from leads.models import Lead
 from territories.models import Contractor, Referral, ReferralEvent, ReferralReturn
 from territories.referrals.forms import MAX_NOTE
-from territories.referrals.lifecycle import MoveRefused, cancel_referral, release_referral
+from territories.referrals.lifecycle import MoveRefused, cancel_referral, correct_value, release_referral
 from territories.referrals.listing import ReferralFilterSet
 from territories.referrals.returns import ReturnRefused, approve_return, refuse_return, request_return
 
@@ -228,6 +229,12 @@ class WhySerializer(StrictSerializer):
     note = serializers.CharField(max_length=MAX_NOTE)
 
 
+class CorrectSerializer(WhySerializer):
+    """What the converted lead was worth, and why that is told anew."""
+
+    value = serializers.DecimalField(max_digits=12, decimal_places=2, min_value=Decimal(0))
+
+
 class DecisionSerializer(StrictSerializer):
     """What the contractor reads beside the decision."""
 
@@ -401,6 +408,33 @@ class ReferralRelease(ReferralAction):
             return Answer(status=200, body=tell_referral(pk))
 
         return self.move(request, pk, WhySerializer, act)
+
+
+class ReferralCorrect(ReferralAction):
+    @extend_schema(
+        operation_id="referrals_correct",
+        summary="Correct the value of a converted referral",
+        description="Replaces what the lead was worth; the timeline keeps the former value, who corrected it and why.",
+        tags=["Referrals"],
+        request=CorrectSerializer,
+        parameters=[*NOTES],
+        responses=answers(200, ReferralDetailSerializer, 400, 404, 409, 415, 422),
+        examples=[
+            OpenApiExample("A typing error", {"value": "18500.00", "note": "Two noughts too many"}, request_only=True),
+            OpenApiExample(
+                "Corrected",
+                DETAIL_EXAMPLE | {"status": "converted", "value": "18500.00"},
+                response_only=True,
+                status_codes=["200"],
+            ),
+        ],
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        def act(referral: Referral, asked: dict[str, Any], at: dt.datetime) -> Answer:
+            correct_value(referral=referral, at=at, by=person_of(request), **asked)
+            return Answer(status=200, body=tell_referral(pk))
+
+        return self.move(request, pk, CorrectSerializer, act)
 
 
 class ReferralReturnRequest(ReferralAction):

@@ -38,6 +38,10 @@ class ConvertForm(NoteForm):
     value = forms.DecimalField(label="Value in dollars", required=False, min_value=0, max_digits=12, decimal_places=2)
 
 
+class CorrectForm(ReasonForm):
+    value = forms.DecimalField(label="Value in dollars", min_value=0, max_digits=12, decimal_places=2)
+
+
 class ReturnForm(NoteForm):
     reason = forms.ChoiceField(label="Reason", choices=ReferralReturn.Reason.choices)
     anyway = forms.BooleanField(required=False)

@@ -150,6 +150,18 @@ def release_referral(*, referral: Referral, at: dt.datetime, by: User | None, no
     return _note(referral, RELEASED, at=at, by=by, note=note)
 
 
+def correct_value(*, referral: Referral, value: Decimal, at: dt.datetime, by: User | None, note: str) -> Referral:
+    """Replace what a converted referral was worth, in dollars; `note` says why. Raises MoveRefused."""
+    with transaction.atomic():
+        by_id = by.pk if by else None
+        is_done = moves.correct(referral_id=referral.pk, value=value, at=at, by_id=by_id, note=note)
+    referral.refresh_from_db()
+    if not is_done:
+        words = f"The referral is {referral.status}; only one that is converted has a value to correct."
+        raise MoveRefused(referral, Status.CONVERTED, words)
+    return referral
+
+
 def _note(referral: Referral, what: str, *, at: dt.datetime, by: User | None, note: str) -> Referral:
     allowed, moment, after = MOMENTS[what]
     with transaction.atomic():

@@ -10,6 +10,7 @@ urlpatterns = [
     path("referrals/<int:pk>/accept/", views.accept, name="accept-referral"),
     path("referrals/<int:pk>/contact/", views.contact, name="contact-referral"),
     path("referrals/<int:pk>/convert/", views.convert, name="convert-referral"),
+    path("referrals/<int:pk>/correct/", views.correct, name="correct-referral"),
     path("referrals/<int:pk>/cancel/", views.cancel, name="cancel-referral"),
     path("referrals/<int:pk>/release/", views.release, name="release-referral"),
     path("referrals/<int:pk>/return/", views.give_back, name="return-referral"),

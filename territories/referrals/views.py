@@ -19,13 +19,14 @@ from leads.models import Lead
 from leads.spreadsheet import csv_lines
 from leads.views import show_panel
 from territories.models import Referral, ReferralReturn, Territory, WebhookMessage
-from territories.referrals.forms import ConvertForm, NoteForm, PeriodForm, ReasonForm, ReturnForm
+from territories.referrals.forms import ConvertForm, CorrectForm, NoteForm, PeriodForm, ReasonForm, ReturnForm
 from territories.referrals.lifecycle import (
     MOVES,
     MoveRefused,
     accept_referral,
     cancel_referral,
     convert_referral,
+    correct_value,
     mark_contacted,
     release_referral,
 )
@@ -208,6 +209,7 @@ def _allowed(referral: Referral) -> dict[str, bool]:
         "accept": is_delivered and referral.accepted_at is None,
         "contact": is_delivered and referral.accepted_at is not None and referral.contacted_at is None,
         "convert": is_delivered,
+        "correct": referral.status == Status.CONVERTED,
         "cancel": referral.status in MOVES[Status.CANCELLED][0],
         "release": referral.status == Status.CONVERTED and referral.released_at is None,
     }
@@ -278,6 +280,17 @@ def convert(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         convert_referral(referral=found, at=at, by=by, value=typed["value"], note=typed["note"])
 
     return _move(request, pk, asked="convert", form_class=ConvertForm, act=act, done="Converted.")
+
+
+@require_POST
+@needs(VIEW, CHANGE)
+def correct(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Replace what the converted lead was worth."""
+
+    def act(found: Referral, typed: dict[str, Any], by: User, at: dt.datetime) -> None:
+        correct_value(referral=found, value=typed["value"], at=at, by=by, note=typed["note"])
+
+    return _move(request, pk, asked="correct", form_class=CorrectForm, act=act, done="The value is corrected.")
 
 
 @require_POST

@@ -42,6 +42,23 @@ _NOTE = sql.SQL("""
     RETURNING referral_id
 """)
 
+# Effect: replaces what a converted referral was worth, and writes the event, which tells the former and the new value.
+# Index: territories_referral_pkey.
+_CORRECT = """
+    WITH former AS (
+        SELECT id, value FROM territories_referral WHERE id = %(id)s AND status = 'converted' FOR NO KEY UPDATE
+    ),
+    corrected AS (
+        UPDATE territories_referral referral SET value = %(value)s FROM former WHERE referral.id = former.id
+        RETURNING referral.id, former.value AS was, referral.value AS now
+    )
+    INSERT INTO territories_referralevent (referral_id, at, what, note, by_id)
+    SELECT id, %(at)s, 'corrected', concat('Value ', coalesce(was::text, 'unknown'), ' -> ', now, ': ', %(note)s::text),
+           %(by_id)s
+    FROM corrected
+    RETURNING referral_id
+"""
+
 # Effect: expires up to so many generated and assigned referrals whose time is up, each with an event that says why.
 # What somebody else is moving just now is left to the next round. Index: referral_to_expire.
 _EXPIRE = """
@@ -113,6 +130,13 @@ def note_moment(
             _NOTE.format(moment=sql.Identifier(moment), after=sql.Identifier(after)),
             {"id": referral_id, "allowed": list(allowed), "what": what, "at": at, "by_id": by_id, "note": note},
         )
+        return cursor.fetchone() is not None
+
+
+def correct(*, referral_id: int, value: Decimal, at: dt.datetime, by_id: int | None, note: str) -> bool:
+    """Replace the value of one referral; whether it is converted, so that it has one."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CORRECT, {"id": referral_id, "value": value, "at": at, "by_id": by_id, "note": note})
         return cursor.fetchone() is not None
 
 

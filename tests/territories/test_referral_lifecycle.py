@@ -20,6 +20,7 @@ from territories.referrals.lifecycle import (
     accept_referral,
     cancel_referral,
     convert_referral,
+    correct_value,
     expire_overdue,
     mark_contacted,
     move_referral,
@@ -107,6 +108,20 @@ def test_converting_tells_the_value_and_ends_a_return_that_waits(now, manager) -
     wish.refresh_from_db()
     assert (wish.status, wish.decided_at, wish.decided_by) == ("refused", now, manager)
     assert "converted meanwhile" in wish.decision_note
+
+
+def test_a_value_that_was_typed_wrong_is_corrected_and_the_timeline_keeps_both(now, manager) -> None:
+    referral = make_referral(status="converted", value="1850000.00")
+    later = now + dt.timedelta(hours=1)
+    correct_value(referral=referral, value=Decimal("18500.00"), at=later, by=manager, note="Two noughts too many")
+    assert (referral.status, referral.value, referral.converted_at) == ("converted", Decimal("18500.00"), now)
+    event = referral.events.latest("pk")
+    assert (event.what, event.at, event.by) == ("corrected", later, manager)
+    assert event.note == "Value 1850000.00 -> 18500.00: Two noughts too many"
+    delivered = make_referral(status="delivered")
+    with pytest.raises(MoveRefused, match="only one that is converted has a value"):
+        correct_value(referral=delivered, value=Decimal(1), at=now, by=None, note="No")
+    assert delivered.value is None
 
 
 def test_a_converted_lead_is_free_for_another_referral_only_when_it_is_released(now) -> None:

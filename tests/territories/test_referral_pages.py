@@ -207,7 +207,7 @@ def test_the_buttons_are_the_moves_that_its_state_allows(manager_client) -> None
         "generated": {"cancel"},
         "assigned": {"cancel"},
         "delivered": {"accept", "convert", "cancel", "return"},
-        "converted": {"release"},
+        "converted": {"correct", "release"},
         "returned": set(),
         "expired": set(),
         "cancelled": set(),
@@ -264,6 +264,18 @@ def test_a_value_that_cannot_be_right_converts_nothing(analyst_client, value) ->
     referral = make_referral()
     assert analyst_client.post(f"/referrals/{referral.pk}/convert/", {"value": value}).status_code == 422
     assert Referral.objects.get(pk=referral.pk).status == "delivered"
+
+
+def test_the_value_of_a_converted_one_is_corrected_on_its_page(analyst_client) -> None:
+    referral = make_referral(status="converted", value="100.00")
+    assert "Correct the value" in analyst_client.get(f"/referrals/{referral.pk}/").content.decode()
+    url = f"/referrals/{referral.pk}/correct/"
+    assert analyst_client.post(url, {"value": "", "note": "Wrong"}).status_code == 422
+    page = analyst_client.post(url, {"value": "1000", "note": "A nought was missing"}, follow=True).content.decode()
+    assert "The value is corrected." in page
+    assert "Value 100.00 -&gt; 1000.00: A nought was missing" in page
+    assert Referral.objects.get(pk=referral.pk).value == 1000
+    assert "Correct the value" not in analyst_client.get(f"/referrals/{make_referral().pk}/").content.decode()
 
 
 # Report ---------------------------------------------------------------------------------------------------------------

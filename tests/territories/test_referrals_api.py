@@ -145,6 +145,16 @@ def test_cancel_and_release_write_who_and_why(working, analyst) -> None:
     assert told["events"][-1]["what"] == "released"
 
 
+def test_a_value_is_corrected_with_the_reason(working) -> None:
+    url = f"/api/referrals/{make_referral(status='converted', value='100.00').pk}/correct"
+    told = post(working, url, {"value": "1000.00", "note": "A nought was missing"}).json()
+    assert (told["value"], told["events"][-1]["what"]) == ("1000.00", "corrected")
+    for wrong in ({"value": "-1", "note": "x"}, {"value": "1"}, {"note": "x"}):
+        problem(post(working, url, wrong), 400)
+    delivered = make_referral(status="delivered")
+    problem(post(working, f"/api/referrals/{delivered.pk}/correct", {"value": "1", "note": "x"}), 409)
+
+
 @pytest.mark.parametrize("what", ["cancel", "release"])
 @pytest.mark.parametrize("body", [{}, {"note": ""}, {"note": "x", "extra": 1}, [], {"note": "x" * 501}, {"note": "\0"}])
 def test_a_move_without_a_sound_reason_is_refused(working, what, body) -> None:
