@@ -159,7 +159,7 @@ class Usage(ContractorView):
         operation_id="contractor_usage",
         summary="Leads taken against your caps",
         description="How many leads you got today, this month and ever, and how many may still come. Returns that were "
-        "approved do not count.",
+        "approved and leads that were taken back do not count.",
         tags=["Contractors' API"],
         parameters=LIMITS,
         responses=answers(200, bodies.ContractorUsageSerializer, 429),

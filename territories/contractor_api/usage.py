@@ -31,7 +31,8 @@ def usage_body(contractor: Contractor, *, at: dt.datetime) -> dict[str, Any]:
 
 def _invented(double: Contractor, at: dt.datetime) -> dict[str, int]:
     day, month = beginnings(double.zone, at)
-    counted = Referral.objects.filter(contractor=double, is_sandbox=True).exclude(status=Referral.Status.RETURNED)
+    gone = [Referral.Status.RETURNED, Referral.Status.CANCELLED]
+    counted = Referral.objects.filter(contractor=double, is_sandbox=True).exclude(status__in=gone)
     return counted.aggregate(
         today=Count("pk", filter=Q(assigned_at__gte=day)),
         month=Count("pk", filter=Q(assigned_at__gte=month)),

@@ -61,7 +61,7 @@ class ContactSerializer(StrictSerializer):
 
 
 class UsageSerializer(serializers.Serializer):
-    """Leads taken, by the moment of their assignment; approved returns are not counted."""
+    """Leads taken, by the moment of their assignment; approved returns and what was taken back are not counted."""
 
     today = serializers.IntegerField(help_text="In the contractor's day.")
     month = serializers.IntegerField(help_text="In its calendar month.")

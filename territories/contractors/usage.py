@@ -27,8 +27,9 @@ class Usage:
 def usage_of(contractor_ids: Iterable[int], at: dt.datetime) -> dict[int, Usage]:
     """What each contractor has taken by `at`: {id: usage}; an id that is no contractor's is left out.
 
-    Counts by the moment of assignment, approved returns and sandbox referrals not. Two queries however many are asked
-    for: days and months begin where Python's time zones say, as on pages, and the server may know other ones.
+    Counts by the moment of assignment; approved returns, what was taken back and sandbox referrals not. Two queries
+    however many are asked for: days and months begin where Python's time zones say, as on pages, and the server may
+    know other ones.
     """
     contractors = list(
         Contractor.objects.filter(pk__in=set(contractor_ids)).only("time_zone", "daily_cap", "monthly_cap", "total_cap")

@@ -90,8 +90,8 @@ def _refusal(lead: Lead, holder: Contractor | None, reason: str) -> AssignRefuse
         return NoHolder(f"{holder} holds {lead.zip} and is {holder.status}, so it takes no leads now.")
     if reason == "returned_before":
         return ReturnedBefore(
-            f"This lead was given back while {holder} held {lead.zip}, or by it. It goes only to a later holder of the "
-            "ZIP."
+            f"This lead was given back, or taken back after its delivery, while {holder} held {lead.zip}, or by it. It "
+            "goes only to a later holder of the ZIP."
         )
     if reason == "score_not_wanted":
         return NotWanted(f"{holder} takes leads from {holder.min_score:,} points on, and this one has {lead.score:,}.")

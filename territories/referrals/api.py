@@ -360,7 +360,8 @@ class ReferralCancel(ReferralAction):
     @extend_schema(
         operation_id="referrals_cancel",
         summary="Cancel a referral",
-        description="Takes a referral back that is generated, assigned or delivered; its lead is free for another one.",
+        description="Takes a referral back that is generated, assigned or delivered; its lead is free for another one; "
+        "a delivered one is not charged, and its lead goes to a later holder of its ZIP only.",
         tags=["Referrals"],
         request=WhySerializer,
         parameters=[*NOTES],

@@ -18,6 +18,7 @@ CSV_HEADER = (
     "conversion_percent",
     "returned",
     "returns_refused",
+    "cancelled",
     "median_response_minutes",
     "spend",
     "value",
@@ -29,7 +30,7 @@ class ContractorLine:
     """Of the leads that were delivered in the days: how many went which way since. Money in dollars.
 
     `response`: the middle time from delivery to accepting or reaching the owner, whichever came first; None where
-    nobody did either. `spend`: the prices of those that were not returned.
+    nobody did either. `spend`: the prices of those that neither came back nor were taken back.
     """
 
     contractor_id: int | None
@@ -40,6 +41,7 @@ class ContractorLine:
     converted: int
     returned: int
     refused: int
+    cancelled: int
     response: dt.timedelta | None
     spend: Decimal
     value: Decimal
@@ -47,7 +49,7 @@ class ContractorLine:
     @property
     def conversion_percent(self) -> Decimal | None:
         """Converted ones of those that stayed with the contractor, to a tenth."""
-        kept = self.delivered - self.returned
+        kept = self.delivered - self.returned - self.cancelled
         return (Decimal(100) * self.converted / kept).quantize(Decimal("0.1")) if kept else None
 
     @property
@@ -74,9 +76,10 @@ def contractor_report(*, since: dt.date, until: dt.date, contractor_id: int | No
             converted=row[5],
             returned=row[6],
             refused=row[7],
-            response=None if row[8] is None else dt.timedelta(seconds=row[8]),
-            spend=row[9],
-            value=row[10],
+            cancelled=row[8],
+            response=None if row[9] is None else dt.timedelta(seconds=row[9]),
+            spend=row[10],
+            value=row[11],
         )
         for row in rows
     ]
@@ -93,6 +96,7 @@ def total_of(lines: Sequence[ContractorLine]) -> ContractorLine:
         converted=sum(line.converted for line in lines),
         returned=sum(line.returned for line in lines),
         refused=sum(line.refused for line in lines),
+        cancelled=sum(line.cancelled for line in lines),
         response=None,
         spend=sum((line.spend for line in lines), Decimal(0)),
         value=sum((line.value for line in lines), Decimal(0)),
@@ -114,6 +118,7 @@ def csv_rows(lines: Sequence[ContractorLine]) -> Iterator[Sequence[object]]:
             "" if percent is None else percent,
             line.returned,
             line.refused,
+            line.cancelled,
             "" if response is None else round(response.total_seconds() / 60),
             line.spend,
             line.value,

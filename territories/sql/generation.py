@@ -57,11 +57,13 @@ _HAS_TAG = sql.SQL("coalesce((SELECT true FROM tags_leadtag lt WHERE lt.tag_id =
 _NEWEST = sql.SQL("(SELECT max(lt.assigned_at) FROM tags_leadtag lt WHERE {live})")
 _TAG_IDS = sql.SQL("ARRAY(SELECT lt.tag_id FROM tags_leadtag lt WHERE {live})")
 
-# What became of a lead before; one probe of referral_by_lead.
+# What became of a lead before; one probe of referral_by_lead. What was taken back before it was delivered has been
+# referred to nobody.
 _PAST = sql.SQL("""
     SELECT coalesce(bool_or(former.status IN ('generated', 'assigned', 'delivered', 'converted')
                             AND former.released_at IS NULL), false) AS is_live,
-           max(former.assigned_at) AS assigned_at,
+           max(former.assigned_at) FILTER (WHERE former.delivered_at IS NOT NULL OR former.status <> 'cancelled')
+               AS assigned_at,
            max(former.ended_at) FILTER (WHERE former.was_given_back) AS given_back_at,
            coalesce(array_agg(former.contractor_id) FILTER (WHERE former.was_given_back), '{{}}') AS givers
     FROM (SELECT referral.*, referral.delivered_at IS NOT NULL AND referral.status IN ('returned', 'cancelled')

@@ -15,10 +15,11 @@ _REPORT = """
         count(*) FILTER (WHERE referral.status = 'converted'),
         count(*) FILTER (WHERE referral.status = 'returned'),
         count(*) FILTER (WHERE refused.is_refused),
+        count(*) FILTER (WHERE referral.status = 'cancelled'),
         extract(epoch FROM percentile_cont(0.5) WITHIN GROUP (ORDER BY greatest(
             least(referral.accepted_at, referral.contacted_at) - referral.delivered_at, interval '0'))
             FILTER (WHERE least(referral.accepted_at, referral.contacted_at) IS NOT NULL))::float8,
-        coalesce(sum(referral.price) FILTER (WHERE referral.status <> 'returned'), 0),
+        coalesce(sum(referral.price) FILTER (WHERE referral.status NOT IN ('returned', 'cancelled')), 0),
         coalesce(sum(referral.value), 0)
     FROM territories_referral referral
     JOIN territories_contractor contractor ON contractor.id = referral.contractor_id

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from django.db import connection
 
-# Effect: none; counts. An approved return gives its place back, everything else that was assigned has used it. What
-# lies ahead of a clock that went back counts as today's: a cap is rather kept than broken.
+# Effect: none; counts. What came back gives its place back: approved returns, and what was taken away. What the
+# contractor let expire has used it. What lies ahead of a clock that went back counts as today's: a cap is rather kept
+# than broken.
 # Index: referral_by_contractor, one range of it for each contractor.
 _COUNT = """
     SELECT wanted.contractor_id, taken.today, taken.month, taken.total
@@ -18,7 +19,7 @@ _COUNT = """
                count(*) AS total
         FROM territories_referral referral
         WHERE referral.contractor_id = wanted.contractor_id AND referral.assigned_at IS NOT NULL
-          AND referral.status <> 'returned' AND NOT referral.is_sandbox
+          AND referral.status NOT IN ('returned', 'cancelled') AND NOT referral.is_sandbox
     ) taken
 """
 

@@ -104,6 +104,15 @@ def test_what_makes_no_sense_in_a_state_is_refused_and_changes_nothing(busy) -> 
     assert list(Referral.objects.order_by("pk").values()) == before
 
 
+def test_a_contractor_that_rests_for_a_day_loses_no_place_under_its_caps() -> None:
+    contractor = make_contractor(total_cap=3)
+    territory = make_territory(contractor)
+    for _ in range(3):
+        make_referral(contractor=contractor, territory=territory)
+    assert pause_contractor(contractor=contractor, by=None, at=NOW).requeued == 3
+    assert resume_contractor(contractor=contractor, by=None, at=NOW + HOUR).assigned == 3
+
+
 def test_a_contractor_is_saved_with_wishes_and_contacts_but_never_with_another_status() -> None:
     wanted, unwanted = make_tag(), make_tag()
     contractor = save_contractor(

@@ -169,6 +169,15 @@ def test_a_lead_with_a_live_referral_is_left_and_one_that_was_assigned_not_long_
     assert referred(profile) == {released.pk, long_ago.pk}
 
 
+def test_what_was_taken_back_unread_has_been_referred_to_nobody(tag):
+    unread, read, expired = (make_scored_lead(tags=[tag]) for _ in range(3))
+    make_referral(lead=unread, status=Status.CANCELLED, at=NOW - DAY)
+    make_referral(lead=read, status=Status.CANCELLED, at=NOW - DAY, delivered_at=NOW - DAY)
+    make_referral(lead=expired, status=Status.EXPIRED, at=NOW - DAY)
+    assert Referral.objects.filter(assigned_at=NOW - DAY).count() == 3
+    assert referred(make_profile(not_referred_days=90)) == {unread.pk}
+
+
 def test_a_registered_criterion_joins_the_form_and_the_choice(tag, monkeypatch):
     monkeypatch.setitem(
         registry.criteria,

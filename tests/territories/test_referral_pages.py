@@ -283,13 +283,14 @@ def test_the_value_of_a_converted_one_is_corrected_on_its_page(analyst_client) -
 
 @pytest.fixture
 def month(now) -> Any:
-    """Harbor got five leads on June 15, one of them back; Silva one on June 20."""
+    """Harbor got six leads on June 15, one came back and one was taken back; Silva one on June 20."""
     harbor, silva = make_contractor(company="=Harbor"), make_contractor(company="Silva", price="40")
     for minutes in (10, 20, 90):
         referral = make_referral(contractor=harbor, at=now)
         accept_referral(referral=referral, at=now + dt.timedelta(minutes=minutes))
     make_referral(contractor=harbor, status="converted", at=now, value=Decimal("9000.00"))
     make_referral(contractor=harbor, status="returned", at=now)
+    make_referral(contractor=harbor, status="cancelled", at=now, delivered_at=now)
     refused = make_referral(contractor=silva, at=now + 5 * DAY)
     make_return(referral=refused, status="refused")
     make_referral(contractor=silva, status="assigned", at=now)
@@ -299,15 +300,15 @@ def month(now) -> Any:
 
 def test_the_report_adds_up_by_contractor(viewer_client, month) -> None:
     page = text_of(viewer_client.get("/referrals/report/", {"from": "2026-06-15", "to": "2026-06-20"}))
-    # Delivered, accepted, contacted, converted, rate, returned, refused, response, spend, value.
-    assert "=Harbor 5 3 0 1 25.0% 1 0 20 min $100.00 $9,000.00" in page
-    assert "Silva 1 0 0 0 0.0% 0 1 $40.00 $0" in page
-    assert "All contractors 6 3 0 1 20.0% 1 1 $140.00 $9,000.00" in page
+    # Delivered, accepted, contacted, converted, rate, returned, refused, taken back, response, spend, value.
+    assert "=Harbor 6 3 0 1 25.0% 1 0 1 20 min $100.00 $9,000.00" in page
+    assert "Silva 1 0 0 0 0.0% 0 1 0 $40.00 $0" in page
+    assert "All contractors 7 3 0 1 20.0% 1 1 1 $140.00 $9,000.00" in page
 
 
 def test_both_days_of_a_report_are_included_in_the_business_time_zone(viewer_client, month) -> None:
     page = text_of(viewer_client.get("/referrals/report/", {"from": "2026-06-15", "to": "2026-06-15"}))
-    assert "=Harbor 5" in page
+    assert "=Harbor 6" in page
     assert "Silva" not in page
     assert "Nothing was delivered in these days" in text_of(
         viewer_client.get("/referrals/report/", {"from": "2026-06-16", "to": "2026-06-19"})
@@ -332,7 +333,7 @@ def test_the_report_as_csv_is_safe_for_spreadsheets(analyst_client, viewer_clien
     lines = b"".join(response.streaming_content).decode().splitlines()  # type: ignore[attr-defined]
     assert response["Content-Disposition"] == 'attachment; filename="contractors-2026-06-15-to-2026-06-20.csv"'
     assert lines[0].startswith("contractor_id,contractor,delivered,accepted")
-    assert lines[1] == f"{month.pk},'=Harbor,5,3,0,1,25.0,1,0,20,100.00,9000.00"
+    assert lines[1] == f"{month.pk},'=Harbor,6,3,0,1,25.0,1,0,1,20,100.00,9000.00"
     assert len(lines) == 3
     assert viewer_client.get("/referrals/report/export/", query).status_code == 403
 

@@ -615,7 +615,9 @@ class Territories(RuleBasedStateMachine):
             days = [
                 one.assigned_at.astimezone(zone).date()
                 for one in referrals
-                if one.contractor_id == contractor.pk and one.assigned_at is not None and one.status != "returned"
+                if one.contractor_id == contractor.pk
+                and one.assigned_at is not None
+                and one.status not in {"returned", "cancelled"}
             ]
             by_day, by_month = Counter(days), Counter((day.year, day.month) for day in days)
             assert contractor.daily_cap is None or all(count <= contractor.daily_cap for count in by_day.values())
