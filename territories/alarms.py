@@ -22,9 +22,25 @@ def look(at: dt.datetime) -> list[Alarm]:
             Alarm(
                 name="webhooks-dead",
                 title=f"{messages} to {whom} did not arrive.",
-                advice="Their system refused or did not answer for more than a day. Tell them, then send again.",
+                advice="Their system refused them, or did not answer in eight tries. Tell them, then send again.",
                 url=reverse("territories:webhooks"),
                 link="See the dead letters",
+            )
+        )
+    if state["gone"]:
+        whose = state["company"] if state["gone"] == 1 else f"{state['gone']:,} contractors"
+        leads = "1 lead waits" if state["leads"] == 1 else f"{state['leads']:,} leads wait"
+        is_one, until = state["gone"] == 1, timezone.localtime(state["expires_at"])
+        alarms.append(
+            Alarm(
+                name="webhooks-gone",
+                title=f"The webhook of {whose} is off: it answered that it is gone for ever.",
+                advice=f"{leads} there, the first until {until:%B %-d}. Ask for the new address and switch it on; they "
+                "can be fetched by the API, too.",
+                url=reverse("territories:webhook", args=[state["contractor_id"]])
+                if is_one
+                else reverse("territories:webhooks"),
+                link="Its webhook" if is_one else "The webhooks",
             )
         )
     if state["id"]:

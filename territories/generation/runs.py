@@ -15,7 +15,7 @@ from jobs.operations import start_job
 from jobs.registry import Step
 from jobs.runs import JobRefused, JobRun
 from scoring import nightly
-from territories.generation.criteria import Criteria, UnknownCriterion, criteria_of
+from territories.generation.criteria import Criteria, UnknownCriterion, criteria_of, written_criteria
 from territories.generation.dealing import REASONS, Progress, deal_slice, owed_returns, rests_of, write_for
 from territories.generation.operations import pay
 from territories.models import Contractor, GenerationProfile, Referral
@@ -41,7 +41,6 @@ def start_generation(
     at: dt.datetime,
     by: User | None,
     announce: bool = True,
-    slot: str | None = None,
 ) -> Job:
     """Queue a run of a profile, as its rules stand now; while one of it is queued or running, that one is returned.
 
@@ -49,13 +48,25 @@ def start_generation(
     """
     if profile.archived_at is not None:
         raise ProfileArchived(profile)
+    return _start(profile, at=at, by=by, criteria=criteria_of(profile), announce=announce)
+
+
+def _start(
+    profile: GenerationProfile,
+    *,
+    at: dt.datetime,
+    by: User | None,
+    criteria: Criteria,
+    slot: str | None = None,
+    announce: bool = True,
+) -> Job:
     return start_job(
         kind=GENERATE,
         key=f"profile-{profile.pk}",
         slot=slot,
         title=f"Lead generation: {profile.name}",
         at=at,
-        params=criteria_of(profile).as_params(),
+        params=criteria.as_params(),
         by=by,
         announce=announce,
     )
@@ -184,9 +195,6 @@ def _start_nightly(profile: GenerationProfile, slot: slots.Slot, at: dt.datetime
     name = f"{profile.pk}:{slot.name}"
     if Job.objects.filter(kind=GENERATE, slot=name).exists():
         return None
-    try:
-        job = start_generation(profile=profile, at=at, by=None, slot=name)
-    except UnknownCriterion as refusal:
-        logger.error("profile %s did not run tonight: %s", profile.pk, refusal)
-        return None
+    # Also one that cannot run: it fails once, in words, and is an alarm.
+    job = _start(profile, at=at, by=None, criteria=written_criteria(profile), slot=name)
     return job if job.slot == name else None  # a person's run of it is at work: the next minute asks again

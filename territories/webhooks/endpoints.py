@@ -67,6 +67,7 @@ def rotate_secret(*, endpoint: WebhookEndpoint, by: User | None, at: dt.datetime
 
 def resend_message(*, message: WebhookMessage, at: dt.datetime) -> None:
     """Send a dead message again, from the first attempt on, with the id and the body it had. Raises NothingToSend."""
+    _refuse_where_off(message.contractor)
     if not _resend(WebhookMessage.objects.filter(pk=message.pk), at):
         message.refresh_from_db()
         if message.status != Status.DEAD:
@@ -78,8 +79,14 @@ def resend_message(*, message: WebhookMessage, at: dt.datetime) -> None:
 
 
 def resend_dead(*, contractor: Contractor, at: dt.datetime) -> int:
-    """Send every dead message of a contractor again that may still be sent; how many."""
+    """Send every dead message of a contractor again that may still be sent; how many. Raises NothingToSend."""
+    _refuse_where_off(contractor)
     return _resend(WebhookMessage.objects.dead_letters().filter(contractor=contractor), at)
+
+
+def _refuse_where_off(contractor: Contractor) -> None:
+    if WebhookEndpoint.objects.filter(contractor=contractor, is_enabled=False).exists():
+        raise NothingToSend(f"The webhook of {contractor} is off. Enter its address anew and switch it on first.")
 
 
 def _resend(messages: QuerySet[WebhookMessage], at: dt.datetime) -> int:

@@ -181,12 +181,15 @@ def resend(request: HtmxHttpRequest, pk: uuid.UUID) -> HttpResponse:
 def resend_all(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Send all dead messages of a contractor again."""
     contractor = get_object_or_404(Contractor, pk=pk)
-    count = resend_dead(contractor=contractor, at=timezone.now())
+    problem, count = "", 0
+    try:
+        count = resend_dead(contractor=contractor, at=timezone.now())
+    except NothingToSend as refusal:
+        problem = str(refusal)
     if count:
         wake_webhooks()
         messages.success(request, f"{count:,} message{'' if count == 1 else 's'} to {contractor} will be sent again.")
     else:
-        messages.error(
-            request, f"Nothing of {contractor} can be sent again: the referrals of its dead messages are not assigned."
-        )
+        none = f"Nothing of {contractor} can be sent again: the referrals of its dead messages are not assigned."
+        messages.error(request, problem or none)
     return redirect(f"{reverse('territories:webhooks')}?{urlencode({'contractor': contractor.pk})}")

@@ -8,9 +8,11 @@ import pytest
 from django.utils import timezone
 
 from jobs.models import Job
+from jobs.operations import run_job
 from scoring import alarms
-from territories.generation.runs import GENERATE
-from territories.models import Referral, WebhookEndpoint, WebhookMessage
+from scoring.nightly import NIGHTLY, last_slot
+from territories.generation.runs import GENERATE, start_nightly_runs
+from territories.models import GenerationProfile, Referral, WebhookEndpoint, WebhookMessage
 from territories.webhooks.messages import enqueue_messages
 from tests.conftest import NOW
 from tests.territories.webhook_factories import assign_lead, make_listener, only_message
@@ -54,6 +56,47 @@ def test_a_message_that_was_given_up_stands_on_every_page_of_who_can_send_it_aga
     assert "1 message to a contractor did not arrive." in page
     assert 'href="/webhooks/">See the dead letters' in page
     assert "did not arrive" not in viewer_client.get("/jobs/").content.decode()
+
+
+def test_leads_that_wait_for_a_webhook_that_is_gone_are_told_with_the_day_on_which_they_expire(
+    dead, manager_client
+) -> None:
+    WebhookMessage.objects.update(last_status=410)
+    WebhookEndpoint.objects.update(is_enabled=False)
+    contractor = dead.contractor
+    assign_lead(contractor, at=timezone.now())
+    page = manager_client.get("/jobs/").content.decode()
+    assert f"The webhook of {contractor.company.replace('&', '&amp;')} is off" in page
+    first = timezone.localtime(Referral.objects.earliest("expires_at").expires_at)
+    assert f"2 leads wait there, the first until {first:%B %-d}." in page
+    assert f'href="/contractors/{contractor.pk}/webhook/">Its webhook' in page
+    assert names(timezone.now()) == ["webhooks-gone"]
+    Referral.objects.update(status=Referral.Status.EXPIRED, ended_at=timezone.now(), expires_at=None)
+    assert names(timezone.now()) == []
+
+
+def test_a_profile_that_cannot_run_at_night_fails_once_in_words() -> None:
+    profile = GenerationProfile.objects.create(
+        name="Estates",
+        min_score=1,
+        runs_nightly=True,
+        criteria={"gone": 1},
+        created_at=NOW - 2 * DAY,
+        updated_at=NOW - 2 * DAY,
+    )
+    slot = last_slot(NOW)
+    Job.objects.create(
+        kind=NIGHTLY, key="all", slot=slot.name, title="Night", status="succeeded", created_at=NOW, as_of=NOW
+    )
+    (job,) = start_nightly_runs(at=NOW)
+    run_job(job_id=job.pk)
+    job.refresh_from_db()
+    assert job.status == Job.Status.FAILED
+    assert "“gone”" in job.error
+    assert start_nightly_runs(at=NOW + dt.timedelta(minutes=1)) == []
+    Job.objects.filter(pk=job.pk).update(finished_at=NOW)
+    assert names() == ["generation-failed"]
+    assert profile.name in next(one.title for one in alarms.look(at=NOW).alarms if one.name == "generation-failed")
 
 
 @pytest.mark.parametrize("mended", ["sent", "taken back", "switched off", "long ago"])

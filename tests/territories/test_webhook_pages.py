@@ -325,6 +325,14 @@ def test_what_must_not_go_out_is_refused_in_words(manager_client: Client, woken:
     assert "can be sent again: the referrals" in all_of_them.content.decode()
 
 
+def test_a_webhook_that_is_off_sends_nothing_again_and_says_so(manager_client: Client, woken: Mock) -> None:
+    message = dead_message()
+    WebhookEndpoint.objects.update(is_enabled=False)
+    page = manager_client.post(f"/contractors/{message.contractor_id}/webhook/resend/", follow=True).content.decode()
+    assert "is off. Enter its address anew and switch it on first." in page
+    assert (only_message().status, woken.called) == ("dead", False)
+
+
 def test_sending_all_of_a_contractor_again(manager_client: Client, woken: Mock) -> None:
     message = dead_message()
     dead_message(message.contractor)

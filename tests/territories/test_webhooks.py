@@ -542,6 +542,18 @@ def test_a_lead_that_must_not_go_out_any_more_cannot_be_sent_again() -> None:
     assert only_message(kind="referral.assigned").status == "dead"
 
 
+def test_nothing_is_sent_again_while_the_webhook_is_off() -> None:
+    message = make_dead()
+    WebhookEndpoint.objects.update(is_enabled=False)
+    for again in (
+        lambda: resend_message(message=message, at=NOW),
+        lambda: resend_dead(contractor=message.contractor, at=NOW),
+    ):
+        with pytest.raises(NothingToSend, match=r"is off\. Enter its address anew and switch it on first\."):
+            again()
+    assert only_message().status == "dead"
+
+
 def test_only_a_dead_message_is_sent_again() -> None:
     message = make_dead(status="delivered")
     with pytest.raises(NothingToSend, match="The message is delivered"):
