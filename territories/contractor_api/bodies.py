@@ -260,7 +260,9 @@ class ContractorMeSerializer(serializers.Serializer):
     price = serializers.DecimalField(max_digits=10, decimal_places=2, help_text="Dollars a lead.")
     min_score = serializers.IntegerField(allow_null=True)
     return_window_days = serializers.IntegerField(help_text="Days after delivery in which a lead may be returned.")
-    return_quota_percent = serializers.IntegerField(help_text="Most returns of the leads delivered in 30 days.")
+    return_quota_percent = serializers.IntegerField(
+        help_text="Most returns of the leads delivered in 30 days, at least one; 0 allows none."
+    )
     requests_per_minute = RequestLimitsSerializer()
 
 
