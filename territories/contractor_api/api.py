@@ -287,11 +287,6 @@ class ReferralStep(ContractorView):
 
         return self.once(request, act)
 
-    def refuse_members(self, request: Request) -> None:
-        """Refuse a body where none is read; it has been parsed, for the key's sake."""
-        if request.data:
-            raise ValidationError("This takes no body.")
-
     def read(self, form: type[StrictSerializer], request: Request) -> dict[str, Any]:
         if not isinstance(request.data, dict):
             raise ValidationError("Send a JSON object.")
@@ -397,8 +392,7 @@ class SandboxReset(ContractorView):
     def post(self, request: Request) -> Response:
         if self.own.sandbox_of_id is None:
             raise NotFound("This token sees real referrals; there is a sandbox only behind a sandbox token.")
-        if request.data:
-            raise ValidationError("This takes no body.")
+        self.refuse_members(request)
         return self.once(
             request, lambda at: Answer(status=200, body={"referrals": reset_sandbox(double=self.own, at=at)})
         )

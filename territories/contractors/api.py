@@ -358,8 +358,7 @@ class ContractorMove(ContractorView):
     def moved(
         self, request: Request, pk: int, act: Callable[[Contractor, User, dt.datetime], dict[str, Any]]
     ) -> Response:
-        if request.data:  # not `refuse_body`: the idempotency key is bound to the body, which is read once
-            raise ValidationError("This takes no body.")
+        self.refuse_members(request)
 
         def move(at: dt.datetime) -> Answer:
             contractor = self.find(self.queryset.all(), pk)

@@ -307,6 +307,7 @@ def test_steps_are_refused_where_they_are_over(api, contractor) -> None:
         ("return", {"reason": "sold", "note": "\ud800"}, "note"),
         ("return", {"reason": "sold", "status": "approved"}, "status"),
         ("accept", {"by": 1}, "request"),
+        *[(step, body, "request") for step in ("accept", "contacted") for body in ("0", "false", '""', "[]")],
         ("contacted", ["now"], "request"),
     ],
 )
@@ -349,6 +350,13 @@ def test_a_step_sent_twice_with_its_key_is_done_once(api, contractor) -> None:
     assert again["Idempotent-Replayed"] == "true"
     assert referral.events.filter(what="accepted").count() == 1
     assert problem(post(api, f"{LIST}/{referral.pk}/accept"), 409)["code"] == "not_allowed_now"
+
+
+def test_no_body_null_and_an_empty_one_are_the_same_request(api, contractor) -> None:
+    referral = full(contractor, "delivered")
+    told = [post(api, f"{LIST}/{referral.pk}/accept", body, key="accept-1") for body in (None, "null", "{}")]
+    assert [response.status_code for response in told] == [200, 200, 200]
+    assert len({response.content for response in told}) == 1
 
 
 # Territories, usage, me -----------------------------------------------------------------------------------------------
