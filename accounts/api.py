@@ -42,7 +42,7 @@ PROBLEMS = {
     404: "There is no such thing.",
     409: "It is too late for this; where somebody changed the thing meanwhile, `differences` says how.",
     411: "The request does not say how long it is.",
-    413: "The file is over the size limit.",
+    413: "The body, or the file in it, is over the size limit.",
     415: "This content type is not read here.",
     422: "This idempotency key came with another request before.",
     429: "Too many requests in this minute; `Retry-After` says when to go on.",
@@ -316,6 +316,7 @@ class ProblemSerializer(serializers.Serializer):
         required=False,
         help_text="Messages by field or parameter.",
     )
+    referral_status = serializers.CharField(required=False, help_text="With 409: the status that forbids the step.")
 
 
 def answers(status: int, body: Any, *codes: int, media_type: str = "application/json") -> dict[Any, Any]:

@@ -208,6 +208,7 @@ def test_who_is_paused_works_on_what_was_delivered_and_gets_nothing_new(api, con
     fresh, old = full(contractor), full(contractor, "delivered")
     Contractor.objects.filter(pk=contractor.pk).update(status=status)
     assert api.get(f"{LIST}/{fresh.pk}").json()["receipt"] is None
+    assert "Read it first" not in problem(post(api, f"{LIST}/{fresh.pk}/accept"), 409)["detail"]
     fresh.refresh_from_db()
     assert fresh.status == "assigned"
     assert api.get(f"{LIST}/{old.pk}").json()["receipt"] is not None
@@ -222,6 +223,8 @@ def test_nothing_is_delivered_once_the_territory_has_ended_though_no_sweep_came_
     ended = make_territory(contractor=contractor, from_at=now - dt.timedelta(days=9), to_at=now)
     referral = full(contractor, territory=ended)
     assert api.get(f"{LIST}/{referral.pk}").json()["receipt"] is None
+    refused = problem(post(api, f"{LIST}/{referral.pk}/accept"), 409)
+    assert (refused["referral_status"], "Read it first" in refused["detail"]) == ("assigned", False)
     Territory.objects.update(to_at=now + dt.timedelta(days=1))
     assert api.get(f"{LIST}/{referral.pk}").json()["receipt"] is not None
 
@@ -298,6 +301,7 @@ def test_steps_are_refused_where_they_are_over(api, contractor) -> None:
         ("convert", {"value": "1e400"}, "value"),
         ("convert", {"value": True}, "value"),
         ("convert", {"value": "1.005"}, "value"),
+        *[("convert", {"value": value}, "value") for value in ("1_000", "1e3", "١٨", "1,000", "+1", "5.", "", None)],
         ("convert", {"value": 1, "price": 0}, "price"),
         ("convert", [1], "request"),
         ("return", {}, "reason"),
@@ -318,6 +322,29 @@ def test_wrong_bodies_are_told_by_name_and_change_nothing(api, contractor, step,
     assert not referral.returns.exists()
 
 
+@pytest.mark.parametrize(
+    ("value", "told"), [(" 18500 ", "18500.00"), (18500.5, "18500.50"), (0, "0.00"), ("9999999999.99", "9999999999.99")]
+)
+def test_ways_to_write_what_a_lead_was_worth(api, contractor, value, told) -> None:
+    referral = full(contractor, "delivered")
+    assert post(api, f"{LIST}/{referral.pk}/convert", {"value": value}).json()["value"] == told
+
+
+def test_a_wrong_reason_or_amount_says_how_to_write_it(api, contractor) -> None:
+    referral = full(contractor, "delivered")
+    refused = problem(post(api, f"{LIST}/{referral.pk}/return", {"reason": "bored"}), 400)
+    assert "unreachable, not_owner" in refused["errors"]["reason"][0]
+    refused = problem(post(api, f"{LIST}/{referral.pk}/convert", {"value": "1,000"}), 400)
+    assert "18500.00" in refused["errors"]["value"][0]
+
+
+def test_a_body_over_the_limit_is_told_of_itself_and_not_of_forms_fields(settings, api, contractor) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+    body = {"reason": "sold", "note": "x" * 100}
+    refused = problem(post(api, f"{LIST}/{full(contractor, 'delivered').pk}/return", body), 413)
+    assert refused["detail"].startswith("The body is over the size limit")
+
+
 def test_a_return_waits_for_a_person_or_is_approved_at_once(api, contractor, monkeypatch) -> None:
     monkeypatch.setattr("territories.generation.operations.replace_return", lambda **kwargs: None)
     Contractor.objects.filter(pk=contractor.pk).update(auto_return_reasons=["sold"], return_quota_percent=100)
@@ -332,13 +359,14 @@ def test_a_return_waits_for_a_person_or_is_approved_at_once(api, contractor, mon
     assert (told["status"], told["return"]["status"]) == ("returned", "approved")
     assert api.get(f"{LIST}/{waits.pk}").json()["return"]["reason"] == "unreachable"
     again = problem(post(api, f"{LIST}/{waits.pk}/return", {"reason": "sold"}), 409)
-    assert again["code"] == "already_returned"
+    assert (again["code"], again["referral_status"]) == ("already_returned", "delivered")
 
 
 def test_a_return_after_its_days_is_refused_in_words(api, contractor) -> None:
     referral = full(contractor, "delivered", at=timezone.now() - dt.timedelta(days=15))
     refused = problem(post(api, f"{LIST}/{referral.pk}/return", {"reason": "sold"}), 409)
-    assert (refused["code"], "14 days" in refused["detail"]) == ("window_closed", True)
+    assert (refused["code"], refused["referral_status"]) == ("window_closed", "delivered")
+    assert "14 days" in refused["detail"]
 
 
 def test_a_step_sent_twice_with_its_key_is_done_once(api, contractor) -> None:
