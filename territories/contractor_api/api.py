@@ -20,7 +20,7 @@ from accounts.models import User
 from territories.contractor_api import bodies
 from territories.contractor_api.filters import NAMES, PARAMETERS, referral_filter
 from territories.contractor_api.limits import Allowance, count_request
-from territories.contractor_api.sandbox import ZIPS, open_sandbox, reset_sandbox
+from territories.contractor_api.sandbox import invented_zips, open_sandbox, reset_sandbox
 from territories.contractor_api.usage import usage_body
 from territories.models import Contractor, Referral, Territory
 from territories.referrals.lifecycle import MoveRefused, accept_referral, convert_referral, mark_contacted
@@ -200,10 +200,13 @@ class TerritoryList(ContractorView):
     )
     def get(self, request: Request) -> Response:
         contractor = self.own
-        current = Territory.objects.filter(contractor=contractor).exclude(to_at__lte=self.at)
-        page: Any = self.paginate_queryset(current.exclude(to_at=F("from_at")))
-        if contractor.sandbox_of_id is not None:  # no row: an invented one would take its ZIP from other sandboxes
-            page = [Territory(zip=zip_code, from_at=contractor.created_at) for zip_code in ZIPS]
+        page: Any
+        if contractor.sandbox_of_id is not None:
+            invented: Any = self.paginate_queryset(invented_zips(contractor))
+            page = [Territory(zip=one.zip, from_at=contractor.created_at) for one in invented]
+        else:
+            current = Territory.objects.filter(contractor=contractor).exclude(to_at__lte=self.at)
+            page = self.paginate_queryset(current.exclude(to_at=F("from_at")))
         return self.get_paginated_response([bodies.territory_body(territory, self.at) for territory in page])
 
 

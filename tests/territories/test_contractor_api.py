@@ -19,6 +19,7 @@ from leads.models import Lead
 from leadscore.cache import ForgivingRedisCache
 from territories.contractor_api import limits
 from territories.models import Contractor, Referral, ReferralReturn, Territory
+from territories.referrals.lifecycle import expire_overdue
 from tests.api import api_client, problem
 from tests.factories import make_scored_lead, make_tag
 from tests.territories.contractors import BASE, make_login, make_user, post, program_of, token_client
@@ -541,6 +542,33 @@ def test_everything_can_be_tried_in_the_sandbox(sandbox) -> None:
     old = ids_of(sandbox.get(f"{LIST}?status=delivered&sort=assigned_at"))[0]
     assert problem(post(sandbox, f"{LIST}/{old}/return", {"reason": "sold"}), 409)["code"] == "window_closed"
     assert not Lead.objects.exists()
+
+
+def test_the_sandbox_follows_its_contractor_and_writes_nothing_where_nothing_changed(sandbox, contractor) -> None:
+    sandbox.get(f"{BASE}/me")
+    Contractor.objects.filter(pk=contractor.pk).update(company="Elder Roofing", trade="Slate", time_zone="US/Pacific")
+    told = sandbox.get(f"{BASE}/me").json()
+    assert (told["company"], told["trade"], told["time_zone"]) == ("Elder Roofing", "Slate", "US/Pacific")
+    with CaptureQueriesContext(connection) as queries:
+        sandbox.get(f"{BASE}/me")
+    assert not [query for query in queries.captured_queries if query["sql"].startswith("UPDATE")]
+
+
+def test_unread_referrals_of_the_sandbox_expire_as_real_ones_do_until_a_reset(sandbox) -> None:
+    rows = sandbox.get(f"{LIST}?status=assigned&sort=assigned_at").json()["results"]
+    week = dt.timedelta(days=7)
+    moments = [[dt.datetime.fromisoformat(row[name]) for name in ("assigned_at", "expires_at")] for row in rows]
+    assert [expires_at - assigned_at for assigned_at, expires_at in moments] == [week] * 3
+    assert expire_overdue(at=timezone.now() + week).assigned == 3
+    assert ids_of(sandbox.get(f"{LIST}?status=assigned")) == []
+    post(sandbox, f"{BASE}/sandbox/reset")
+    assert len(ids_of(sandbox.get(f"{LIST}?status=assigned"))) == 3
+
+
+def test_territories_of_the_sandbox_have_pages_and_an_order(sandbox) -> None:
+    page = sandbox.get(f"{BASE}/territories?limit=2&sort=-zip").json()
+    assert [row["zip"] for row in page["results"]] == ["00103", "00102"]
+    assert [row["zip"] for row in sandbox.get(page["next"]).json()["results"]] == ["00101"]
 
 
 def test_the_sandbox_is_made_anew(sandbox, contractor) -> None:
