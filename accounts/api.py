@@ -42,7 +42,7 @@ PROBLEMS = {
     404: "There is no such thing.",
     409: "It is too late for this; where somebody changed the thing meanwhile, `differences` says how.",
     411: "The request does not say how long it is.",
-    413: "The file is over the size limit.",
+    413: "The body, or the file in it, is over the size limit.",
     415: "This content type is not read here.",
     422: "This idempotency key came with another request before.",
     429: "Too many requests in this minute; `Retry-After` says when to go on.",
@@ -198,6 +198,11 @@ class IdempotentView(ApiView):
         """The answer with what is known only after the commit, such as the job that it started; twice does no harm."""
         return answer
 
+    def refuse_members(self, request: Request) -> None:
+        """Refuse a body where none is read. Not `refuse_body`: it has been parsed, for the key is bound to it."""
+        if request.data is not None and request.data != {}:
+            raise ValidationError("This takes no body.")
+
     def once(self, request: Request, act: Callable[[dt.datetime], Answer]) -> Response:
         """Do `act`, in one transaction with the note that it is done; what was done before is told again instead."""
         key, at = _idempotency_key(request), timezone.now()
@@ -234,8 +239,8 @@ def _idempotency_key(request: Request) -> str | None:
 
 
 def _digest(body: Any) -> str:
-    """The same for the same JSON, whatever the order of its members and its blanks."""
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    """The same for the same JSON, whatever the order of its members and its blanks; null is no body."""
+    return hashlib.sha256(json.dumps({} if body is None else body, sort_keys=True).encode()).hexdigest()
 
 
 def _keep(row: IdempotencyKey, answer: Answer) -> None:
@@ -311,6 +316,7 @@ class ProblemSerializer(serializers.Serializer):
         required=False,
         help_text="Messages by field or parameter.",
     )
+    referral_status = serializers.CharField(required=False, help_text="With 409: the status that forbids the step.")
 
 
 def answers(status: int, body: Any, *codes: int, media_type: str = "application/json") -> dict[Any, Any]:

@@ -1,6 +1,6 @@
 """Every error of the API as a problem in the form of RFC 9457: type, title, status, detail, and what else helps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +16,7 @@ SHOWN_IN_DETAIL = 5
 
 class TooMuchText(APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_detail = "The form fields are too large; a list goes into the field `file`."
+    default_detail = "The body is over the size limit; only a file in a form may be larger."
     default_code = "too_large"
 
 
@@ -32,25 +32,29 @@ def problem_details(exc: Exception, context: dict[str, Any]) -> JsonResponse | N
     response = exception_handler(exc, context)
     if response is None:
         return None
-    problem: dict[str, Any] = {
-        "type": "about:blank",
-        "title": HTTPStatus(response.status_code).phrase,
-        "status": response.status_code,
-    }
+    problem: dict[str, Any]
     if isinstance(exc, ValidationError):
         errors: dict[str, list[str]] = {}
         for field, message in _flatten(exc.detail):
             errors.setdefault(field, []).append(message)
         told = [f"{field}: {' '.join(messages)}" for field, messages in errors.items()]
         more = f" ... and {len(told) - SHOWN_IN_DETAIL} more" if len(told) > SHOWN_IN_DETAIL else ""
-        problem |= {"detail": "; ".join(told[:SHOWN_IN_DETAIL]) + more, "code": "invalid", "errors": errors}
+        problem = {"detail": "; ".join(told[:SHOWN_IN_DETAIL]) + more, "code": "invalid", "errors": errors}
     else:
         detail = response.data["detail"]  # DRF's handler answers Http404 and PermissionDenied in this form too
-        problem |= {"detail": str(detail), "code": detail.code if isinstance(detail, ErrorDetail) else "error"}
+        problem = {"detail": str(detail), "code": detail.code if isinstance(detail, ErrorDetail) else "error"}
     problem |= getattr(exc, "members", {})
-    # Not a DRF response: a problem is JSON whatever the view itself renders (CSV, the schema's YAML).
     headers = {name: response[name] for name in ("WWW-Authenticate", "Retry-After") if response.has_header(name)}
-    return JsonResponse(problem, status=response.status_code, content_type=CONTENT_TYPE, headers=headers)
+    return write_problem(response.status_code, problem, headers)
+
+
+def write_problem(status: int, members: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> JsonResponse:
+    """The answer with a problem: `members` are its detail, its code, and what else helps.
+
+    Not a DRF response: a problem is JSON whatever the view itself renders (CSV, the schema's YAML).
+    """
+    problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, **members}
+    return JsonResponse(problem, status=status, content_type=CONTENT_TYPE, headers=headers)
 
 
 def _flatten(detail: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -288,6 +288,9 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api",
     "COMPONENT_SPLIT_REQUEST": True,
+    "WEBHOOKS": [
+        f"territories.webhooks.description.{name}" for name in ("ASSIGNED", "CANCELLED", "EXPIRED", "DECIDED", "TEST")
+    ],
     # Several things have a status; each gets a name that says whose.
     "ENUM_NAME_OVERRIDES": {
         "JobStatus": "jobs.models.Job.Status",

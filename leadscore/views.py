@@ -21,6 +21,7 @@ from jobs.views import STOP_POLLING
 from leads.models import Lead
 from leads.queries import top_leads
 from leadscore.celery import app
+from leadscore.problems import write_problem
 from tags.models import Tag
 
 logger = logging.getLogger(__name__)
@@ -109,7 +110,15 @@ def _problem(request: HttpRequest, status: int, title: str, advice: str) -> Http
     return render(request, "problem.html", {"status": status, "title": title, "advice": advice}, status=status)
 
 
+def _is_api(request: HttpRequest) -> bool:
+    """Its errors are problems, also those that come before or after its views."""
+    return request.path.startswith("/api/")
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_api(request):
+        detail = "The request could not be read; look at its address, its Host and its headers."
+        return write_problem(400, {"detail": detail, "code": "bad_request"})
     return _problem(
         request,
         400,
@@ -138,6 +147,9 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Uses no context processor and no database: either may be what failed."""
+    if _is_api(request):
+        detail = "Something went wrong here. It is in the log, and nothing half done is kept: send it again later."
+        return write_problem(500, {"detail": detail, "code": "server_error"})
     context = {
         "status": 500,
         "title": "Something went wrong here",

@@ -67,7 +67,7 @@ class ExplanationSerializer(serializers.Serializer):
 
 
 def parse_moment(text: str) -> dt.datetime:
-    """A moment in ISO 8601 with its zone. Raises ValidationError."""
+    """A moment in ISO 8601 with its zone, in UTC. Raises ValidationError."""
     # A plus sign that was not escaped arrives as a space; nothing else can stand there.
     text = re.sub(r" (?=\d\d:?\d\d$)", "+", text.strip())
     try:
@@ -78,7 +78,7 @@ def parse_moment(text: str) -> dt.datetime:
         raise ValidationError({"at": ["Name the time zone: end with Z, or with an offset such as -05:00."]})
     if not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise ValidationError({"at": [f"Choose a year from {FIRST_YEAR} to {LAST_YEAR}."]})
-    return moment
+    return moment.astimezone(dt.UTC)  # PostgreSQL takes no offset of 16 hours or more
 
 
 class LeadScore(ApiView):

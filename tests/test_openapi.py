@@ -65,6 +65,14 @@ def test_every_operation_says_what_it_does(schema) -> None:
         assert {"401", "403"} <= set(operation["responses"]), name
 
 
+def test_contractors_are_told_of_unknown_parameters_and_of_when_to_go_on(schema) -> None:
+    for name, operation in operations(schema):
+        if "/api/contractor/" in name:
+            assert "400" in operation["responses"], name
+            assert "Retry-After" in operation["responses"]["429"]["headers"], name
+            assert "Retry-After" not in operation["responses"]["200"]["headers"], name
+
+
 def test_the_main_operations_have_examples(schema) -> None:
     found = set()
     for _, operation in operations(schema):

@@ -104,3 +104,17 @@ def test_problems_of_the_description_are_problems_too(viewer, client) -> None:
     problem(client.get("/api/schema"), 401)
     problem(client.get("/api/docs", headers={"Accept": "text/html"}), 401)
     problem(api_client(viewer).get("/api/schema", headers={"Accept": "image/png"}), 406)
+
+
+def test_what_fails_before_or_after_a_view_is_a_problem_too(viewer, monkeypatch) -> None:
+    api = api_client(viewer)
+    api.raise_request_exception = False
+    assert problem(api.get("/api/leads", headers={"Host": "unknown.example"}), 400)["code"] == "bad_request"
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("leads.api.LeadList.get", fail)
+    failed = problem(api.get("/api/leads"), 500)
+    assert failed["code"] == "server_error"
+    assert "boom" not in str(failed)

@@ -20,7 +20,7 @@ from accounts.models import User
 from territories.contractor_api import bodies
 from territories.contractor_api.filters import NAMES, PARAMETERS, referral_filter
 from territories.contractor_api.limits import Allowance, count_request
-from territories.contractor_api.sandbox import ZIPS, open_sandbox, reset_sandbox
+from territories.contractor_api.sandbox import invented_zips, open_sandbox, reset_sandbox
 from territories.contractor_api.usage import usage_body
 from territories.models import Contractor, Referral, Territory
 from territories.referrals.lifecycle import MoveRefused, accept_referral, convert_referral, mark_contacted
@@ -38,6 +38,10 @@ LIMITS = [
         ("RateLimit-Reset", "Seconds until the next minute."),
     )
 ]
+RETRY_AFTER = OpenApiParameter(
+    "Retry-After", OpenApiTypes.INT, OpenApiParameter.HEADER, response=[429], description="Seconds to wait."
+)
+LIMITS += [RETRY_AFTER]
 POSTS = [IDEMPOTENCY_KEY, REPLAYED, *LIMITS]
 
 
@@ -56,19 +60,18 @@ class NotAllowedNow(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "not_allowed_now"
 
-    def __init__(self, refusal: MoveRefused) -> None:
-        hint = ""
-        if refusal.referral.status == Referral.Status.ASSIGNED:
-            hint = f" Read it first: GET /api/contractor/referrals/{refusal.referral.pk} delivers it."
-        super().__init__(f"{refusal}{hint}")
+    def __init__(self, refusal: MoveRefused, *, can_be_read: bool) -> None:
+        how = f" Read it first: GET /api/contractor/referrals/{refusal.referral.pk} delivers it."
+        super().__init__(f"{refusal}{how if can_be_read else ''}")
         self.members = {"referral_status": refusal.referral.status}
 
 
 class NotReturned(APIException):
     status_code = status.HTTP_409_CONFLICT
 
-    def __init__(self, refusal: ReturnRefused) -> None:
+    def __init__(self, refusal: ReturnRefused, referral: Referral) -> None:
         super().__init__(str(refusal), code=refusal.code)
+        self.members = {"referral_status": referral.status}
 
 
 class ContractorView(IdempotentView):
@@ -119,6 +122,16 @@ class ContractorView(IdempotentView):
         """One of the contractor's own; anybody else's is as unknown as none."""
         return self.find(self.referrals(), pk)
 
+    def would_deliver(self, referral: Referral) -> bool:
+        """Whether reading it delivers it: not while paused, nor from the moment that its territory ends.
+
+        Until the sweep comes by, the referral of an ended territory is still there.
+        """
+        if referral.status != Referral.Status.ASSIGNED or self.own.status != Contractor.Status.ACTIVE:
+            return False
+        ended = Territory.objects.filter(to_at__lte=self.at)
+        return referral.territory_id is None or not ended.filter(pk=referral.territory_id).exists()
+
 
 def _contractor_of(request: Request, at: dt.datetime) -> Contractor | None:
     """Whom a request acts for: the contractor of its login, or the sandbox of that one."""
@@ -143,7 +156,7 @@ class Me(ContractorView):
         "of the sandbox. A good first request.",
         tags=["Contractors' API"],
         parameters=LIMITS,
-        responses=answers(200, bodies.ContractorMeSerializer, 429),
+        responses=answers(200, bodies.ContractorMeSerializer, 400, 429),
         examples=[OpenApiExample("An active contractor", bodies.ME_EXAMPLE, response_only=True, status_codes=["200"])],
     )
     def get(self, request: Request) -> Response:
@@ -162,7 +175,7 @@ class Usage(ContractorView):
         "approved and leads that were taken back do not count.",
         tags=["Contractors' API"],
         parameters=LIMITS,
-        responses=answers(200, bodies.ContractorUsageSerializer, 429),
+        responses=answers(200, bodies.ContractorUsageSerializer, 400, 429),
         examples=[OpenApiExample("Two caps", bodies.USAGE_EXAMPLE, response_only=True, status_codes=["200"])],
     )
     def get(self, request: Request) -> Response:
@@ -187,10 +200,13 @@ class TerritoryList(ContractorView):
     )
     def get(self, request: Request) -> Response:
         contractor = self.own
-        current = Territory.objects.filter(contractor=contractor).exclude(to_at__lte=self.at)
-        page: Any = self.paginate_queryset(current.exclude(to_at=F("from_at")))
-        if contractor.sandbox_of_id is not None:  # no row: an invented one would take its ZIP from other sandboxes
-            page = [Territory(zip=zip_code, from_at=contractor.created_at) for zip_code in ZIPS]
+        page: Any
+        if contractor.sandbox_of_id is not None:
+            invented: Any = self.paginate_queryset(invented_zips(contractor))
+            page = [Territory(zip=one.zip, from_at=contractor.created_at) for one in invented]
+        else:
+            current = Territory.objects.filter(contractor=contractor).exclude(to_at__lte=self.at)
+            page = self.paginate_queryset(current.exclude(to_at=F("from_at")))
         return self.get_paginated_response([bodies.territory_body(territory, self.at) for territory in page])
 
 
@@ -237,26 +253,20 @@ class ReferralDetail(ContractorView):
     serializer_class = bodies.ContractorReferralFullSerializer
     queryset = Referral.objects.none()
 
-    def has_lost_zip(self, referral: Referral) -> bool:
-        """True from the moment that its territory ends: until the sweep comes by, the referral is still there."""
-        ended = Territory.objects.filter(to_at__lte=self.at)
-        return referral.territory_id is not None and ended.filter(pk=referral.territory_id).exists()
-
     @extend_schema(
         operation_id="contractor_referrals_retrieve",
         summary="One referral, with its lead",
         description="The first such request delivers an assigned referral: its status becomes `delivered`, the days "
-        "in which it may be returned begin, and the receipt is frozen. While you are paused nothing is delivered; what "
-        "was delivered before can be read. `HEAD` delivers nothing.",
+        "in which it may be returned begin, and the receipt is frozen. While you are paused, and once your territory "
+        "has ended, nothing is delivered; what was delivered before can be read. `HEAD` delivers nothing.",
         tags=["Contractors' API"],
         parameters=LIMITS,
-        responses=answers(200, bodies.ContractorReferralFullSerializer, 404, 429),
+        responses=answers(200, bodies.ContractorReferralFullSerializer, 400, 404, 429),
         examples=[OpenApiExample("Delivered", bodies.DELIVERED_EXAMPLE, response_only=True, status_codes=["200"])],
     )
     def get(self, request: Request, pk: int) -> Response:
         referral = self.find_referral(pk)
-        is_new = referral.status == Referral.Status.ASSIGNED and self.own.status == Contractor.Status.ACTIVE
-        if not is_new or request.method != "GET" or self.has_lost_zip(referral):
+        if request.method != "GET" or not self.would_deliver(referral):
             return Response(_full(referral))
         with transaction.atomic():
             deliver(ids=[referral.pk], at=self.at, by=person_of(request), note=READ_BY_API)
@@ -280,17 +290,12 @@ class ReferralStep(ContractorView):
             try:
                 step(referral, person, at)
             except MoveRefused as refusal:
-                raise NotAllowedNow(refusal) from refusal
+                raise NotAllowedNow(refusal, can_be_read=self.would_deliver(refusal.referral)) from refusal
             except ReturnRefused as refusal:
-                raise NotReturned(refusal) from refusal
+                raise NotReturned(refusal, referral) from refusal
             return Answer(status=200, body=_full(self.find_referral(pk)))
 
         return self.once(request, act)
-
-    def refuse_members(self, request: Request) -> None:
-        """Refuse a body where none is read; it has been parsed, for the key's sake."""
-        if request.data:
-            raise ValidationError("This takes no body.")
 
     def read(self, form: type[StrictSerializer], request: Request) -> dict[str, Any]:
         if not isinstance(request.data, dict):
@@ -309,7 +314,7 @@ class ReferralAccept(ReferralStep):
         tags=["Contractors' API"],
         parameters=POSTS,
         request=None,
-        responses=answers(200, bodies.ContractorReferralFullSerializer, 400, 404, 409, 415, 422, 429),
+        responses=answers(200, bodies.ContractorReferralFullSerializer, 400, 404, 409, 413, 415, 422, 429),
         examples=[OpenApiExample("Accepted", bodies.ACCEPTED_EXAMPLE, response_only=True, status_codes=["200"])],
     )
     def post(self, request: Request, pk: int) -> Response:
@@ -325,7 +330,7 @@ class ReferralContacted(ReferralStep):
         tags=["Contractors' API"],
         parameters=POSTS,
         request=None,
-        responses=answers(200, bodies.ContractorReferralFullSerializer, 400, 404, 409, 415, 422, 429),
+        responses=answers(200, bodies.ContractorReferralFullSerializer, 400, 404, 409, 413, 415, 422, 429),
         examples=[OpenApiExample("Contacted", bodies.CONTACTED_EXAMPLE, response_only=True, status_codes=["200"])],
     )
     def post(self, request: Request, pk: int) -> Response:
@@ -341,7 +346,7 @@ class ReferralConvert(ReferralStep):
         tags=["Contractors' API"],
         parameters=POSTS,
         request=bodies.ConvertSerializer,
-        responses=answers(200, bodies.ContractorReferralFullSerializer, 400, 404, 409, 415, 422, 429),
+        responses=answers(200, bodies.ContractorReferralFullSerializer, 400, 404, 409, 413, 415, 422, 429),
         examples=[
             OpenApiExample("What it was worth", {"value": "18500.00"}, request_only=True),
             OpenApiExample("Converted", bodies.CONVERTED_EXAMPLE, response_only=True, status_codes=["200"]),
@@ -365,7 +370,7 @@ class ReferralReturnIt(ReferralStep):
         tags=["Contractors' API"],
         parameters=POSTS,
         request=bodies.ReturnSerializer,
-        responses=answers(200, bodies.ContractorReferralFullSerializer, 400, 404, 409, 415, 422, 429),
+        responses=answers(200, bodies.ContractorReferralFullSerializer, 400, 404, 409, 413, 415, 422, 429),
         examples=[
             OpenApiExample(
                 "Nobody there", {"reason": "unreachable", "note": "Both numbers are dead."}, request_only=True
@@ -391,14 +396,13 @@ class SandboxReset(ContractorView):
         tags=["Contractors' API"],
         parameters=POSTS,
         request=None,
-        responses=answers(200, bodies.SandboxResetSerializer, 400, 404, 409, 415, 422, 429),
+        responses=answers(200, bodies.SandboxResetSerializer, 400, 404, 409, 413, 415, 422, 429),
         examples=[OpenApiExample("Anew", {"referrals": 12}, response_only=True, status_codes=["200"])],
     )
     def post(self, request: Request) -> Response:
         if self.own.sandbox_of_id is None:
             raise NotFound("This token sees real referrals; there is a sandbox only behind a sandbox token.")
-        if request.data:
-            raise ValidationError("This takes no body.")
+        self.refuse_members(request)
         return self.once(
             request, lambda at: Answer(status=200, body={"referrals": reset_sandbox(double=self.own, at=at)})
         )

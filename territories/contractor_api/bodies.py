@@ -1,9 +1,12 @@
 """What the contractors' API says and reads: bodies, their description, and examples with invented people."""
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api import StrictSerializer, UtcDateTimeField
@@ -52,6 +55,7 @@ def full_body(referral: Referral, wish: ReferralReturn | None) -> dict[str, Any]
             "requested_at": utc_text(wish.requested_at),
             "decided_at": utc_text(wish.decided_at),
             "decision_note": wish.decision_note,
+            "replacement_id": wish.replacement_id,
         }
     return referral_body(referral) | {"return": told}
 
@@ -187,13 +191,17 @@ class ContractorReferralSerializer(serializers.Serializer):
     zip = serializers.CharField()
     score = serializers.IntegerField(help_text="When it was assigned.")
     assigned_at = UtcDateTimeField()
-    expires_at = UtcDateTimeField(allow_null=True, help_text="Read it before: then it goes back. Null: it stays.")
+    expires_at = UtcDateTimeField(
+        allow_null=True, help_text="If you have not read it by then, it goes back. Null: it stays."
+    )
     delivered_at = UtcDateTimeField(allow_null=True)
     accepted_at = UtcDateTimeField(allow_null=True)
     contacted_at = UtcDateTimeField(allow_null=True)
     converted_at = UtcDateTimeField(allow_null=True)
     ended_at = UtcDateTimeField(allow_null=True, help_text="When it was returned, cancelled or had expired.")
-    price = serializers.DecimalField(max_digits=10, decimal_places=2, allow_null=True, help_text="Dollars.")
+    price = serializers.DecimalField(
+        max_digits=10, decimal_places=2, allow_null=True, help_text="Dollars; a returned lead costs nothing."
+    )
     value = serializers.DecimalField(max_digits=12, decimal_places=2, allow_null=True, help_text="Dollars; from you.")
     receipt = ReceiptSerializer(allow_null=True, help_text="Null until the lead is delivered.")
 
@@ -207,6 +215,9 @@ class ContractorReturnSerializer(serializers.Serializer):
     requested_at = UtcDateTimeField()
     decided_at = UtcDateTimeField(allow_null=True)
     decision_note = serializers.CharField()
+    replacement_id = serializers.IntegerField(
+        allow_null=True, help_text="The referral that replaces this one; null: none, or none yet."
+    )
 
 
 class ContractorReferralFullSerializer(ContractorReferralSerializer):
@@ -260,7 +271,9 @@ class ContractorMeSerializer(serializers.Serializer):
     price = serializers.DecimalField(max_digits=10, decimal_places=2, help_text="Dollars a lead.")
     min_score = serializers.IntegerField(allow_null=True)
     return_window_days = serializers.IntegerField(help_text="Days after delivery in which a lead may be returned.")
-    return_quota_percent = serializers.IntegerField(help_text="Most returns of the leads delivered in 30 days.")
+    return_quota_percent = serializers.IntegerField(
+        help_text="Most returns of the leads delivered in 30 days, at least one; 0 allows none."
+    )
     requests_per_minute = RequestLimitsSerializer()
 
 
@@ -268,16 +281,36 @@ class SandboxResetSerializer(serializers.Serializer):
     referrals = serializers.IntegerField(help_text="How many there are now; their ids are new.")
 
 
+DOLLARS = r"[0-9]{1,10}(\.[0-9]{1,2})?"
+
+
+@extend_schema_field({"type": "string", "pattern": f"^{DOLLARS}$"})
+class DollarsField(serializers.Field):
+    """An amount as text, or as a number of JSON; Decimal alone would read 1_000 and the digits of every script."""
+
+    default_error_messages = {
+        "invalid": 'Write dollars and cents as "18500.00": up to ten digits, no sign and no commas, then two at most.'
+    }
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        text = str(data).strip() if isinstance(data, str | int | float) and not isinstance(data, bool) else ""
+        if not re.fullmatch(DOLLARS, text):
+            self.fail("invalid")
+        return Decimal(text)
+
+
 class ConvertSerializer(StrictSerializer):
     """What the lead became worth."""
 
-    value = serializers.DecimalField(max_digits=12, decimal_places=2, min_value=0, help_text="Dollars.")
+    value = DollarsField(help_text="Dollars, 0 or more; a number of JSON is taken, too.")
 
 
 class ReturnSerializer(StrictSerializer):
     """Why the lead is given back."""
 
-    reason = serializers.ChoiceField(choices=ReferralReturn.Reason.choices)
+    reason = serializers.ChoiceField(
+        choices=ReferralReturn.Reason.choices, error_messages={"invalid_choice": _one_of(ReferralReturn.Reason.values)}
+    )
     note = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=2000, help_text="In your words; helps who decides."
     )
@@ -376,6 +409,7 @@ RETURNED_EXAMPLE = ACCEPTED_EXAMPLE | {
         "requested_at": "2026-06-17T10:00:00Z",
         "decided_at": None,
         "decision_note": "",
+        "replacement_id": None,
     },
 }
 TERRITORY_EXAMPLE = {"zip": "07030", "from_at": "2026-01-01T05:00:00Z", "to_at": None, "is_held": True}

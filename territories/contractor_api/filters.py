@@ -98,7 +98,8 @@ def _moment(lookup: str, *, day_is_included: bool) -> Callable[[list[str], zonei
             raise ValueError("Name the time zone of the moment: end with Z, or with an offset such as -05:00.")
         if not FIRST_YEAR <= moment.year <= LAST_YEAR:
             raise ValueError(f"Choose a year from {FIRST_YEAR} to {LAST_YEAR}.")
-        return Q(**{lookup: moment})
+        # PostgreSQL takes no offset of 16 hours or more.
+        return Q(**{lookup: moment.astimezone(dt.UTC)})
 
     return read
 

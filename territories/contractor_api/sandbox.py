@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from territories.models import Contractor, Referral, ReferralEvent, ReferralReturn
 from territories.referrals.receipts import Receipt, utc_text
@@ -13,6 +14,8 @@ Status, Reason = Referral.Status, ReferralReturn.Reason
 DAILY_CAP, MONTHLY_CAP = 25, 200
 PRICE = 25
 RETURN_WINDOW_DAYS = 14
+READ_WITHIN = dt.timedelta(days=7)
+FOLLOWED = ("company", "trade", "time_zone")  # what a double has of its contractor, as it is now
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +72,17 @@ _DELIVERED = {Status.DELIVERED, Status.CONVERTED, Status.RETURNED}
 
 
 def open_sandbox(*, contractor: Contractor, at: dt.datetime) -> Contractor:
-    """The double of a contractor, made with its referrals when it is first asked for."""
+    """The double of a contractor, made with its referrals when it is first asked for; called with each request."""
     double = Contractor.objects.filter(sandbox_of=contractor).first()
     if double is not None:
+        _follow(double, contractor)
         return double
     with transaction.atomic():
         Contractor.objects.select_for_update(no_key=True).get(pk=contractor.pk)  # of two first ones, one makes it
         double, is_new = Contractor.objects.get_or_create(
             sandbox_of=contractor,
             defaults={
-                "company": contractor.company,
-                "trade": contractor.trade,
-                "time_zone": contractor.time_zone,
+                **{name: getattr(contractor, name) for name in FOLLOWED},
                 "daily_cap": DAILY_CAP,
                 "monthly_cap": MONTHLY_CAP,
                 "price": PRICE,
@@ -94,6 +96,20 @@ def open_sandbox(*, contractor: Contractor, at: dt.datetime) -> Contractor:
         if is_new:
             _fill(double, at)
     return double
+
+
+def _follow(double: Contractor, contractor: Contractor) -> None:
+    changed = [name for name in FOLLOWED if getattr(double, name) != getattr(contractor, name)]
+    for name in changed:
+        setattr(double, name, getattr(contractor, name))
+    if changed:
+        double.save(update_fields=changed)
+
+
+def invented_zips(double: Contractor) -> QuerySet[Referral]:
+    """A referral of each ZIP of a sandbox, whose territories have no rows: those would take the ZIP from others."""
+    first = Referral.objects.filter(contractor=double, is_sandbox=True).order_by("zip", "pk").distinct("zip")
+    return Referral.objects.filter(pk__in=first.values("pk"))
 
 
 def reset_sandbox(*, double: Contractor, at: dt.datetime) -> int:
@@ -154,9 +170,11 @@ def _referral(one: _Invented, number: int, double: Contractor, at: dt.datetime) 
         accepted_at=assigned_at + 2 * hour if "accepted" in one.steps else None,
         contacted_at=assigned_at + 20 * hour if "contacted" in one.steps else None,
         converted_at=assigned_at + dt.timedelta(days=8) if one.status == Status.CONVERTED else None,
-        ended_at=assigned_at + dt.timedelta(days=7)
+        ended_at=assigned_at + READ_WITHIN
         if one.status in {Status.RETURNED, Status.EXPIRED, Status.CANCELLED}
         else None,
+        # Unread ones expire as real ones do; a reset brings them back.
+        expires_at=assigned_at + READ_WITHIN if one.status == Status.ASSIGNED else None,
         receipt=receipt,
     )
 

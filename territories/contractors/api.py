@@ -147,7 +147,12 @@ class ContractorChangeSerializer(StrictSerializer):
         max_digits=10, decimal_places=2, min_value=0, required=False, help_text="What a lead costs, in dollars."
     )
     return_window_days = StrictIntegerField(required=False, min_value=0, max_value=3_650)
-    return_quota_percent = StrictIntegerField(required=False, min_value=0, max_value=100)
+    return_quota_percent = StrictIntegerField(
+        required=False,
+        min_value=0,
+        max_value=100,
+        help_text="Most returns of the leads delivered in 30 days, at least one; 0 allows none.",
+    )
     auto_return_reasons = serializers.ListField(
         child=serializers.ChoiceField(ReferralReturn.Reason.choices),
         required=False,
@@ -353,8 +358,7 @@ class ContractorMove(ContractorView):
     def moved(
         self, request: Request, pk: int, act: Callable[[Contractor, User, dt.datetime], dict[str, Any]]
     ) -> Response:
-        if request.data:  # not `refuse_body`: the idempotency key is bound to the body, which is read once
-            raise ValidationError("This takes no body.")
+        self.refuse_members(request)
 
         def move(at: dt.datetime) -> Answer:
             contractor = self.find(self.queryset.all(), pk)

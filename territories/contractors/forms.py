@@ -66,7 +66,7 @@ class ContractorForm(forms.ModelForm):
             "total_cap": "Blank: no cap.",
             "min_score": "Takes no lead below it; blank: any.",
             "return_window_days": "After delivery.",
-            "return_quota_percent": "Of the leads delivered in 30 days.",
+            "return_quota_percent": "Of the leads delivered in 30 days, at least one; 0 allows none.",
             "notes": "For your own people; the contractor never sees them.",
         }
 

@@ -629,8 +629,7 @@ class LeadAssign(IdempotentView):
     def post(self, request: Request, pk: int) -> Response:
         from territories.generation.operations import AssignRefused, assign_lead
 
-        if request.data:
-            raise ValidationError("This takes no body.")
+        self.refuse_members(request)
 
         def act(at: dt.datetime) -> Answer:
             lead = self.find(Lead.objects.all(), pk)

@@ -37,8 +37,8 @@ class QuotaStanding:
 
     @property
     def allowed(self) -> int:
-        """Most returns in these days; one is always allowed."""
-        return max(1, self.delivered * self.percent // 100)
+        """Most returns in these days: the share, but at least one; a share of 0% allows none."""
+        return max(1, self.delivered * self.percent // 100) if self.percent else 0
 
     @property
     def is_reached(self) -> bool:
@@ -139,7 +139,8 @@ def _check_window_and_quota(referral: Referral, contractor: Contractor, at: dt.d
         )
     standing = quota_standing(contractor=contractor, at=at)
     if standing.is_reached:
-        raise ReturnRefused("quota_reached", f"The return quota is used up: {standing}. Ask the seller of the lead.")
+        why = f"The return quota is used up: {standing}" if standing.percent else "The return quota is 0%"
+        raise ReturnRefused("quota_reached", f"{why}. Ask the seller of the lead.")
 
 
 def _lock(referral: Referral) -> Contractor | None:

@@ -49,7 +49,7 @@ class MessageFilter(forms.Form):
 
     def __init__(self, data: Any) -> None:
         super().__init__(data)
-        contractors = Contractor.objects.filter(webhook__isnull=False).order_by("company")
+        contractors = Contractor.objects.real().filter(webhook__isnull=False).order_by("company")
         self.fields["contractor"].queryset = contractors  # type: ignore[attr-defined]
 
     @property

@@ -12,7 +12,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from territories.models import Contractor, Referral, ReferralReturn, WebhookAttempt, WebhookMessage
-from territories.referrals.receipts import compose_receipts
+from territories.referrals.receipts import compose_receipts, utc_text
 
 Kind, Status = WebhookMessage.Kind, WebhookMessage.Status
 BATCH = 500
@@ -164,9 +164,16 @@ def about(referral: Referral) -> dict[str, Any]:
     return {"id": referral.pk, "zip": referral.zip, "score": referral.score, "status": referral.status}
 
 
+class _Encoder(DjangoJSONEncoder):
+    """Moments to the microsecond, as the API tells them: who has both can compare them."""
+
+    def default(self, o: Any) -> Any:
+        return utc_text(o) if isinstance(o, dt.datetime) else super().default(o)
+
+
 def write_body(*, kind: str, at: dt.datetime, data: Mapping[str, Any]) -> str:
     """The JSON that is signed and sent. Text stays ASCII, so that nobody's encoding can break a signature."""
-    return json.dumps({"type": kind, "timestamp": at, "data": data}, cls=DjangoJSONEncoder, separators=(",", ":"))
+    return json.dumps({"type": kind, "timestamp": at, "data": data}, cls=_Encoder, separators=(",", ":"))
 
 
 def _message(kind: WebhookMessage.Kind, *, at: dt.datetime, data: Mapping[str, Any], **fields: Any) -> WebhookMessage:

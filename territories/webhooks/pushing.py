@@ -27,7 +27,8 @@ Kind, Status = WebhookMessage.Kind, WebhookMessage.Status
 LEASE = dt.timedelta(seconds=60)  # well beyond the longest that an attempt may take
 AT_ONCE = 24
 BEGINS_FOR = 10.0  # seconds in which a run begins new ones; what is left waits for the next run
-# Waits between attempts, as Standard Webhooks advises; after the last one a message is dead.
+# Waits between attempts, as Standard Webhooks advises; after the last one a message is dead, 32 to 38 hours (by the
+# spread) after it was first due.
 WAITS = tuple(
     dt.timedelta(seconds=seconds) for seconds in (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600)
 )

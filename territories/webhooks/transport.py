@@ -305,7 +305,7 @@ class HttpTransport:
         except TimeoutError:
             return Result(error=f"No connection within {self.connect_seconds:g} s.")
         except OSError as error:
-            return Result(error=f"No connection: {error.strerror or error}.")
+            return Result(error=f"No connection: {_sentence(error.strerror or str(error))}")
         with connection, _Watchdog(connection, ends - time.monotonic()) as watchdog:
             try:
                 answer = self._exchange(connection, destination, request)
@@ -392,14 +392,19 @@ def _plain(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:300]
 
 
+def _sentence(text: str) -> str:
+    """Foreign words as the end of a sentence; some bring its full stop with them."""
+    return f"{_plain(text).rstrip('.')}."
+
+
 def _in_words(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"Its certificate is not trusted: {error.verify_message}."
+        return f"Its certificate is not trusted: {_sentence(error.verify_message)}"
     if isinstance(error, ssl.SSLError):
-        return f"No secure connection: {_plain(error.reason or str(error))}."
+        return f"No secure connection: {_sentence(error.reason or str(error))}"
     if isinstance(error, http.client.RemoteDisconnected | ConnectionError):
         return "It closed the connection without an answer."
-    return f"What it answered is not HTTP: {_plain(str(error)) or type(error).__name__}."
+    return f"What it answered is not HTTP: {_sentence(_plain(str(error)) or type(error).__name__)}"
 
 
 @dataclass(slots=True, kw_only=True)

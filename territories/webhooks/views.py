@@ -31,7 +31,7 @@ CHANGES = "territories.change_webhookmessage"
 @needs(*SEES)
 def webhook(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Where a contractor's messages go, and the last of them. POST saves; htmx asks for the messages again."""
-    contractor = get_object_or_404(Contractor.objects.select_related("webhook"), pk=pk)
+    contractor = get_object_or_404(Contractor.objects.real().select_related("webhook"), pk=pk)
     endpoint: WebhookEndpoint | None = getattr(contractor, "webhook", None)
     kept = {"url": endpoint.url, "is_enabled": endpoint.is_enabled} if endpoint else {"is_enabled": True}
     if request.method != "POST":

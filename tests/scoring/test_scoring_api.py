@@ -89,7 +89,9 @@ def test_a_moment_without_zone_or_sense_gets_400(api, text) -> None:
     assert "at" in problem(api.get(f"/api/leads/{lead.pk}/score?at={text}"), 400)["errors"]
 
 
-@pytest.mark.parametrize("text", ["1900-01-01T00:00:00%2B14:00", "2200-12-31T23:59:59-12:00"])
+@pytest.mark.parametrize(
+    "text", ["1900-01-01T00:00:00%2B14:00", "2200-12-31T23:59:59-12:00", "2026-12-01T00:00:00%2B16:00"]
+)
 def test_the_farthest_moments_are_answered(api, text) -> None:
     lead = make_scored_lead(tags=[make_tag(expiration_days=36_500, decay_steps=[[36_500, 1]])])
     assert api.get(f"/api/leads/{lead.pk}/score?at={text}").status_code == 200

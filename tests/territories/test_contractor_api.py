@@ -19,6 +19,7 @@ from leads.models import Lead
 from leadscore.cache import ForgivingRedisCache
 from territories.contractor_api import limits
 from territories.models import Contractor, Referral, ReferralReturn, Territory
+from territories.referrals.lifecycle import expire_overdue
 from tests.api import api_client, problem
 from tests.factories import make_scored_lead, make_tag
 from tests.territories.contractors import BASE, make_login, make_user, post, program_of, token_client
@@ -116,6 +117,7 @@ def test_pages_of_25_follow_next_without_gap_or_repetition(api, contractor) -> N
         # In New York, where the contractor's day begins at 04:00 UTC.
         ("assigned_from=2026-06-17", "c"),
         ("assigned_to=2026-06-16", "ab"),
+        ("assigned_from=2026-06-17T12:00:00%2B16:00", "c"),  # more than PostgreSQL takes
         ("assigned_from=2026-06-16T08:00:00-04:00&assigned_to=2026-06-16T08:00:01 -04:00".replace(" -", "-"), "b"),
         ("zip=10001", ""),
         ("zip=07030&status=converted", ""),
@@ -207,6 +209,7 @@ def test_who_is_paused_works_on_what_was_delivered_and_gets_nothing_new(api, con
     fresh, old = full(contractor), full(contractor, "delivered")
     Contractor.objects.filter(pk=contractor.pk).update(status=status)
     assert api.get(f"{LIST}/{fresh.pk}").json()["receipt"] is None
+    assert "Read it first" not in problem(post(api, f"{LIST}/{fresh.pk}/accept"), 409)["detail"]
     fresh.refresh_from_db()
     assert fresh.status == "assigned"
     assert api.get(f"{LIST}/{old.pk}").json()["receipt"] is not None
@@ -221,6 +224,8 @@ def test_nothing_is_delivered_once_the_territory_has_ended_though_no_sweep_came_
     ended = make_territory(contractor=contractor, from_at=now - dt.timedelta(days=9), to_at=now)
     referral = full(contractor, territory=ended)
     assert api.get(f"{LIST}/{referral.pk}").json()["receipt"] is None
+    refused = problem(post(api, f"{LIST}/{referral.pk}/accept"), 409)
+    assert (refused["referral_status"], "Read it first" in refused["detail"]) == ("assigned", False)
     Territory.objects.update(to_at=now + dt.timedelta(days=1))
     assert api.get(f"{LIST}/{referral.pk}").json()["receipt"] is not None
 
@@ -297,6 +302,7 @@ def test_steps_are_refused_where_they_are_over(api, contractor) -> None:
         ("convert", {"value": "1e400"}, "value"),
         ("convert", {"value": True}, "value"),
         ("convert", {"value": "1.005"}, "value"),
+        *[("convert", {"value": value}, "value") for value in ("1_000", "1e3", "١٨", "1,000", "+1", "5.", "", None)],
         ("convert", {"value": 1, "price": 0}, "price"),
         ("convert", [1], "request"),
         ("return", {}, "reason"),
@@ -306,6 +312,7 @@ def test_steps_are_refused_where_they_are_over(api, contractor) -> None:
         ("return", {"reason": "sold", "note": "\ud800"}, "note"),
         ("return", {"reason": "sold", "status": "approved"}, "status"),
         ("accept", {"by": 1}, "request"),
+        *[(step, body, "request") for step in ("accept", "contacted") for body in ("0", "false", '""', "[]")],
         ("contacted", ["now"], "request"),
     ],
 )
@@ -314,6 +321,29 @@ def test_wrong_bodies_are_told_by_name_and_change_nothing(api, contractor, step,
     assert name in problem(post(api, f"{LIST}/{referral.pk}/{step}", body), 400)["errors"]
     assert referral.events.count() == 3
     assert not referral.returns.exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(" 18500 ", "18500.00"), (18500.5, "18500.50"), (0, "0.00"), ("9999999999.99", "9999999999.99")]
+)
+def test_ways_to_write_what_a_lead_was_worth(api, contractor, value, told) -> None:
+    referral = full(contractor, "delivered")
+    assert post(api, f"{LIST}/{referral.pk}/convert", {"value": value}).json()["value"] == told
+
+
+def test_a_wrong_reason_or_amount_says_how_to_write_it(api, contractor) -> None:
+    referral = full(contractor, "delivered")
+    refused = problem(post(api, f"{LIST}/{referral.pk}/return", {"reason": "bored"}), 400)
+    assert "unreachable, not_owner" in refused["errors"]["reason"][0]
+    refused = problem(post(api, f"{LIST}/{referral.pk}/convert", {"value": "1,000"}), 400)
+    assert "18500.00" in refused["errors"]["value"][0]
+
+
+def test_a_body_over_the_limit_is_told_of_itself_and_not_of_forms_fields(settings, api, contractor) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+    body = {"reason": "sold", "note": "x" * 100}
+    refused = problem(post(api, f"{LIST}/{full(contractor, 'delivered').pk}/return", body), 413)
+    assert refused["detail"].startswith("The body is over the size limit")
 
 
 def test_a_return_waits_for_a_person_or_is_approved_at_once(api, contractor, monkeypatch) -> None:
@@ -330,13 +360,14 @@ def test_a_return_waits_for_a_person_or_is_approved_at_once(api, contractor, mon
     assert (told["status"], told["return"]["status"]) == ("returned", "approved")
     assert api.get(f"{LIST}/{waits.pk}").json()["return"]["reason"] == "unreachable"
     again = problem(post(api, f"{LIST}/{waits.pk}/return", {"reason": "sold"}), 409)
-    assert again["code"] == "already_returned"
+    assert (again["code"], again["referral_status"]) == ("already_returned", "delivered")
 
 
 def test_a_return_after_its_days_is_refused_in_words(api, contractor) -> None:
     referral = full(contractor, "delivered", at=timezone.now() - dt.timedelta(days=15))
     refused = problem(post(api, f"{LIST}/{referral.pk}/return", {"reason": "sold"}), 409)
-    assert (refused["code"], "14 days" in refused["detail"]) == ("window_closed", True)
+    assert (refused["code"], refused["referral_status"]) == ("window_closed", "delivered")
+    assert "14 days" in refused["detail"]
 
 
 def test_a_step_sent_twice_with_its_key_is_done_once(api, contractor) -> None:
@@ -348,6 +379,13 @@ def test_a_step_sent_twice_with_its_key_is_done_once(api, contractor) -> None:
     assert again["Idempotent-Replayed"] == "true"
     assert referral.events.filter(what="accepted").count() == 1
     assert problem(post(api, f"{LIST}/{referral.pk}/accept"), 409)["code"] == "not_allowed_now"
+
+
+def test_no_body_null_and_an_empty_one_are_the_same_request(api, contractor) -> None:
+    referral = full(contractor, "delivered")
+    told = [post(api, f"{LIST}/{referral.pk}/accept", body, key="accept-1") for body in (None, "null", "{}")]
+    assert [response.status_code for response in told] == [200, 200, 200]
+    assert len({response.content for response in told}) == 1
 
 
 # Territories, usage, me -----------------------------------------------------------------------------------------------
@@ -504,6 +542,33 @@ def test_everything_can_be_tried_in_the_sandbox(sandbox) -> None:
     old = ids_of(sandbox.get(f"{LIST}?status=delivered&sort=assigned_at"))[0]
     assert problem(post(sandbox, f"{LIST}/{old}/return", {"reason": "sold"}), 409)["code"] == "window_closed"
     assert not Lead.objects.exists()
+
+
+def test_the_sandbox_follows_its_contractor_and_writes_nothing_where_nothing_changed(sandbox, contractor) -> None:
+    sandbox.get(f"{BASE}/me")
+    Contractor.objects.filter(pk=contractor.pk).update(company="Elder Roofing", trade="Slate", time_zone="US/Pacific")
+    told = sandbox.get(f"{BASE}/me").json()
+    assert (told["company"], told["trade"], told["time_zone"]) == ("Elder Roofing", "Slate", "US/Pacific")
+    with CaptureQueriesContext(connection) as queries:
+        sandbox.get(f"{BASE}/me")
+    assert not [query for query in queries.captured_queries if query["sql"].startswith("UPDATE")]
+
+
+def test_unread_referrals_of_the_sandbox_expire_as_real_ones_do_until_a_reset(sandbox) -> None:
+    rows = sandbox.get(f"{LIST}?status=assigned&sort=assigned_at").json()["results"]
+    week = dt.timedelta(days=7)
+    moments = [[dt.datetime.fromisoformat(row[name]) for name in ("assigned_at", "expires_at")] for row in rows]
+    assert [expires_at - assigned_at for assigned_at, expires_at in moments] == [week] * 3
+    assert expire_overdue(at=timezone.now() + week).assigned == 3
+    assert ids_of(sandbox.get(f"{LIST}?status=assigned")) == []
+    post(sandbox, f"{BASE}/sandbox/reset")
+    assert len(ids_of(sandbox.get(f"{LIST}?status=assigned"))) == 3
+
+
+def test_territories_of_the_sandbox_have_pages_and_an_order(sandbox) -> None:
+    page = sandbox.get(f"{BASE}/territories?limit=2&sort=-zip").json()
+    assert [row["zip"] for row in page["results"]] == ["00103", "00102"]
+    assert [row["zip"] for row in sandbox.get(page["next"]).json()["results"]] == ["00101"]
 
 
 def test_the_sandbox_is_made_anew(sandbox, contractor) -> None:

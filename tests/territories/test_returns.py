@@ -108,7 +108,7 @@ def test_the_window_counts_from_delivery_to_its_last_moment(now, manager) -> Non
     assert (wish.status, wish.is_automatic, wish.decided_by) == ("approved", False, manager)
 
 
-def test_one_return_is_always_allowed_and_then_the_share_of_deliveries(now) -> None:
+def test_one_return_is_allowed_at_least_and_then_the_share_of_deliveries(now) -> None:
     contractor = make_contractor(return_quota_percent=20, auto_return_reasons=["sold"])
     first, second, *rest = delivered_to(contractor, 9, now)
     assert give_back(first, now + DAY, reason="sold").status == "approved"
@@ -122,8 +122,17 @@ def test_one_return_is_always_allowed_and_then_the_share_of_deliveries(now) -> N
         give_back(rest[0], now + DAY, reason="not_owner")
 
 
+def test_a_quota_of_0_percent_allows_no_return_but_by_a_person(now, manager) -> None:
+    contractor = make_contractor(return_quota_percent=0, auto_return_reasons=["sold"])
+    referral = delivered_to(contractor, 9, now)[0]
+    with pytest.raises(ReturnRefused, match="quota is 0%") as refusal:
+        give_back(referral, now + DAY, reason="sold")
+    assert refusal.value.code == "quota_reached"
+    assert give_back(referral, now + DAY, by=manager, anyway=True).status == "approved"
+
+
 def test_the_quota_looks_back_thirty_days(now) -> None:
-    contractor = make_contractor(return_quota_percent=0, return_window_days=365, auto_return_reasons=["sold"])
+    contractor = make_contractor(return_quota_percent=1, return_window_days=365, auto_return_reasons=["sold"])
     first, second = delivered_to(contractor, 2, now)
     give_back(first, now, reason="sold")
     with pytest.raises(ReturnRefused):

@@ -10,9 +10,10 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, reverse
 from django.utils import timezone
+from django.utils.html import escape
 from kombu.exceptions import OperationalError as BrokerError
 
-from territories.models import Referral, WebhookAttempt, WebhookEndpoint, WebhookMessage
+from territories.models import Contractor, Referral, WebhookAttempt, WebhookEndpoint, WebhookMessage
 from territories.referrals.lifecycle import move_referral
 from territories.tasks import clear_webhooks, push_webhooks, wake_webhooks
 from territories.webhooks import transport, urls
@@ -279,6 +280,14 @@ def test_filters_hold_and_a_wrong_one_is_left_out_aloud(manager_client: Client) 
     wrong = manager_client.get("/webhooks/?state=lost&contractor=x&before=nonsense").content.decode()
     assert "this filter was left out" in wrong
     assert str(hidden.pk) in wrong
+
+
+def test_the_double_of_a_sandbox_has_no_webhook(manager_client: Client) -> None:
+    contractor = make_listener(URL, at=NOW)
+    double = Contractor.objects.create(company=contractor.company, sandbox_of=contractor, created_at=NOW)
+    assert manager_client.get(f"/contractors/{double.pk}/webhook/").status_code == 404
+    WebhookEndpoint.objects.create(contractor=double, url=URL, secret="whsec_", created_at=NOW)
+    assert manager_client.get("/webhooks/").content.decode().count(f">{escape(contractor.company)}</option>") == 1
 
 
 def test_a_long_list_has_pages_and_loses_nothing(manager_client: Client, django_assert_max_num_queries: Any) -> None:

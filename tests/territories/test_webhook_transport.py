@@ -402,6 +402,7 @@ def test_a_certificate_must_be_for_the_name_though_the_connection_goes_to_an_add
         bare = transport.send(post(f"https://127.0.0.1:{server.port}/"))
     assert "Hostname mismatch" in wrong.error
     assert "IP address mismatch" in bare.error
+    assert (wrong.error.endswith(".."), bare.error.endswith("..")) == (False, False)
     assert len(server.received) == 1
 
 
