@@ -200,7 +200,7 @@ class ContractorReferralSerializer(serializers.Serializer):
     converted_at = UtcDateTimeField(allow_null=True)
     ended_at = UtcDateTimeField(allow_null=True, help_text="When it was returned, cancelled or had expired.")
     price = serializers.DecimalField(
-        max_digits=10, decimal_places=2, allow_null=True, help_text="Dollars; what was returned or taken back costs nothing."
+        max_digits=10, decimal_places=2, allow_null=True, help_text="Dollars; one returned or taken back costs nothing."
     )
     value = serializers.DecimalField(max_digits=12, decimal_places=2, allow_null=True, help_text="Dollars; from you.")
     receipt = ReceiptSerializer(allow_null=True, help_text="Null until the lead is delivered.")
