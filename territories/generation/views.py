@@ -12,9 +12,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.pages import HtmxHttpRequest, needs, person_of, show
 from territories.generation.criteria import UnknownCriterion, criteria_of, zips_of
 from territories.generation.dealing import preview_generation
-from territories.generation.forms import ProfileForm
+from territories.generation.forms import ProfileForm, version_of
 from territories.generation.previews import tell
-from territories.generation.profiles import NameTaken, archive_profile, restore_profile, save_profile
+from territories.generation.profiles import NameTaken, ProfileStale, archive_profile, restore_profile, save_profile
 from territories.generation.queries import in_words, last_runs, profiles_in_use
 from territories.generation.runs import ProfileArchived, start_generation
 from territories.models import GenerationProfile
@@ -69,6 +69,11 @@ def _profile_page(request: HtmxHttpRequest, profile: GenerationProfile) -> HttpR
     except NameTaken as refusal:
         form.add_error("name", str(refusal))
         return _show_profile(request, profile, form, may_edit=True, title=name, status=409)
+    except ProfileStale as refusal:
+        # What stands now is shown beside what was typed: who saves from here on has seen it.
+        form.data = request.POST.copy()
+        form.data["version"] = version_of(refusal.now)
+        return _show_profile(request, refusal.now, form, may_edit=True, stale=refusal, status=409)
     messages.success(request, f"{saved.name} is saved.")
     if "preview" in request.POST:
         return redirect("territories:profile-preview", saved.pk)
@@ -82,10 +87,13 @@ def _show_profile(
     *,
     may_edit: bool,
     title: str = "",
+    stale: ProfileStale | None = None,
     status: int = 200,
 ) -> HttpResponse:
     context = {
         "profile": profile,
+        "stale": stale,
+        "differs": form.differs_from(stale.now) if stale else [],
         "title": title or profile.name,
         "form": form,
         "may_edit": may_edit,

@@ -1,6 +1,7 @@
 """Profiles, who would get what, and the run: on pages and over the API; and who may."""
 
 import json
+import re
 
 import pytest
 from django.test import Client
@@ -11,6 +12,7 @@ from jobs.models import Job
 from jobs.operations import run_job
 from tags.models import Tag
 from territories.generation import urls
+from territories.generation.profiles import archive_profile
 from territories.generation.runs import GENERATE
 from territories.models import GenerationProfile, Referral
 from tests.api import api_client, problem
@@ -147,6 +149,53 @@ def test_changing_a_profile_keeps_what_the_form_does_not_show(manager_client, fo
     assert (profile.max_reason_age_days, profile.includes_unheld, profile.counties) == (9, False, [])
     assert list(profile.required_tags.all()) == [archived]
     assert profile.updated_at > profile.created_at
+
+
+def test_who_saves_over_what_somebody_else_saved_is_told_first_and_keeps_what_was_typed(manager_client, form, tag):
+    profile = make_profile(zips=["07030"])
+    url = profile.get_absolute_url()
+    seen = form | {"version": version_in(manager_client.get(url))}
+    theirs = {"min_score": "1500", "required_tags": [tag.pk], "zips": "07030 07302", "counties": "Essex, NJ"}
+    assert manager_client.post(url, seen | theirs).status_code == 302
+
+    mine = {"max_per_zip": "7", "zips": "07030, 07310", "criterion-is_reachable": "on"}
+    answer = manager_client.post(url, seen | mine | {"preview": "1"})
+    html = answer.content.decode()
+    assert answer.status_code == 409
+    for words in (
+        "Somebody changed this profile meanwhile; nothing of yours was saved.",
+        "Score at least: now 1,500; you typed 500.",
+        "Has all of these tags: now also Haunted.",
+        "ZIPs: now also 07302; not 07310, which you typed.",
+        "Counties: now also Essex, NJ.",
+        "Most in one ZIP: now blank; you typed 7.",
+        "Only with a phone number or an e-mail address: now off; you typed on.",
+        'name="max_per_zip" id="id_max_per_zip" value="7"',
+    ):
+        assert words in html, words
+    assert "Most referrals of one run: now" not in html
+    profile.refresh_from_db()
+    assert (profile.min_score, profile.max_per_zip, profile.zips) == (1500, None, ["07030", "07302"])
+
+    # Seen and saved again.
+    assert manager_client.post(url, seen | mine | {"version": version_in(answer)}).status_code == 302
+    profile.refresh_from_db()
+    assert (profile.min_score, profile.max_per_zip, profile.zips) == (500, 7, ["07030", "07310"])
+    assert not profile.required_tags.exists()
+
+
+def version_in(answer):
+    return re.search(r'name="version" value="([^"]+)"', answer.content.decode())[1]
+
+
+def test_who_saves_a_profile_that_was_archived_meanwhile_is_told(manager_client, form):
+    profile = make_profile()
+    seen = form | {"version": version_in(manager_client.get(profile.get_absolute_url()))}
+    archive_profile(profile=profile, at=timezone.now())
+    answer = manager_client.post(profile.get_absolute_url(), seen)
+    assert (answer.status_code, "It is archived now." in answer.content.decode()) == (409, True)
+    profile.refresh_from_db()
+    assert profile.archived_at is not None
 
 
 def test_a_name_in_use_keeps_an_archived_profile_archived(manager_client):
