@@ -1,5 +1,6 @@
-"""What a person may set about the own pages and mail."""
+"""What a person may set about the own pages and mail; and how forms of any room read amounts of money."""
 
+import re
 import zoneinfo
 from typing import Any
 
@@ -7,6 +8,27 @@ from django import forms
 from django.conf import settings
 
 from accounts.models import User
+
+# As pages print money, or plainly; no exponent, which a form that reads any number takes.
+AMOUNT = re.compile(r"(?P<sign>-?)\s*\$?\s*(?P<number>(?:[0-9]{1,3}(?:[,\s][0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)")
+
+
+class MoneyField(forms.DecimalField):
+    """Dollars and cents: 18500, 18,500.00 and $18,500.00 are the same amount."""
+
+    widget = forms.TextInput(attrs={"inputmode": "decimal"})
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(decimal_places=2, **kwargs)
+
+    def to_python(self, value: Any) -> Any:
+        text = str(value).strip() if value is not None else ""
+        if not text:
+            return None
+        read = AMOUNT.fullmatch(text)
+        if read is None:
+            raise forms.ValidationError("Write an amount such as 18500.00.", code="invalid")
+        return super().to_python(read["sign"] + re.sub(r"[,\s]", "", read["number"]))
 
 
 def time_zones() -> list[str]:

@@ -136,6 +136,11 @@ urlpatterns = [
         name="lead-generation-profiles",
     ),
     path("lead-generation/runs", territories.generation.api.Runs.as_view(), name="lead-generation-runs"),
+    path(
+        "lead-generation/runs/<int:pk>/take-back",
+        territories.generation.api.RunTakeBack.as_view(),
+        name="lead-generation-take-back",
+    ),
     path("schema", Schema.as_view(), name="schema"),
     path("docs", Docs.as_view(), name="docs"),
     re_path(r"^(?P<rest>.*)$", Unknown.as_view(), name="unknown"),

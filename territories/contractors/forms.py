@@ -6,7 +6,7 @@ from django import forms
 from django.conf import settings
 from django.forms import formset_factory
 
-from accounts.forms import time_zones
+from accounts.forms import MoneyField, time_zones
 from tags.models import Tag
 from territories.contractors.operations import Contact
 from territories.contractors.tokens import MAX_DAYS, MAX_HOURS
@@ -19,6 +19,13 @@ OPTIONAL_CAPS = ("daily_cap", "monthly_cap", "total_cap")
 class ContractorForm(forms.ModelForm):
     """Everything of a contractor but its state, login and contacts."""
 
+    price = MoneyField(
+        label="Price of a lead",
+        min_value=0,
+        max_digits=10,
+        help_text="In dollars; kept with each lead when it is assigned.",
+        error_messages={"min_value": "A price is never negative."},
+    )
     auto_return_reasons = forms.MultipleChoiceField(
         label="Returns approved without a person",
         choices=ReferralReturn.Reason.choices,
@@ -46,7 +53,6 @@ class ContractorForm(forms.ModelForm):
             "notes",
         ]
         labels = {
-            "price": "Price of a lead",
             "daily_cap": "Leads a day",
             "monthly_cap": "Leads a month",
             "total_cap": "Leads in total",
@@ -60,7 +66,6 @@ class ContractorForm(forms.ModelForm):
             "company": "As they call themselves; no two have the same name.",
             "trade": "Such as roofing.",
             "time_zone": "Where its day and month begin, for caps.",
-            "price": "In dollars; kept with each lead when it is assigned.",
             "daily_cap": "Blank: no cap.",
             "monthly_cap": "Blank: no cap.",
             "total_cap": "Blank: no cap.",
@@ -96,7 +101,6 @@ class ContractorForm(forms.ModelForm):
                 max_value=MOST,
                 help_text=self.fields[name].help_text,
             )
-        self.fields["price"].widget = forms.TextInput(attrs={"inputmode": "decimal"})
         self.fields["notes"].widget = forms.Textarea(attrs={"rows": 3})
 
     def clean(self) -> dict[str, Any]:
@@ -113,12 +117,6 @@ class ContractorForm(forms.ModelForm):
         if others.exists():
             raise forms.ValidationError(f"There is a contractor called {company} already.")
         return company
-
-    def clean_price(self) -> Any:
-        price = self.cleaned_data["price"]
-        if price is not None and price < 0:
-            raise forms.ValidationError("A price is never negative.")
-        return price
 
     def _get_validation_exclusions(self) -> set[str]:
         # `clean_company` says it in better words than the constraint.

@@ -1,5 +1,6 @@
-"""Lead generation over the API: the profiles, who would get what, and a run."""
+"""Lead generation over the API: the profiles, who would get what, a run, and taking it back."""
 
+import dataclasses
 import datetime as dt
 from typing import Any
 
@@ -24,11 +25,14 @@ from accounts.api import (
     person_of,
 )
 from jobs.api import JOB_EXAMPLE, LOCATION, JobSerializer, StartedSerializer
+from jobs.models import Job
 from territories.generation.criteria import UnknownCriterion, criteria_of
 from territories.generation.dealing import REASONS, preview_generation
 from territories.generation.previews import summary_of
 from territories.generation.runs import GENERATE, ProfileArchived, start_generation
+from territories.generation.undo import RunAtWork, RunStanding, standing_of_run, take_back_run
 from territories.models import GenerationProfile
+from territories.referrals.forms import MAX_NOTE
 
 MAX_ID = 2**63 - 1
 TAGS = ["Lead generation"]
@@ -37,6 +41,11 @@ TAGS = ["Lead generation"]
 class NotGenerated(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "not_generated"
+
+
+class NotTakenBack(APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "run_at_work"
 
 
 class ProfileSerializer(serializers.ModelSerializer):
@@ -197,5 +206,78 @@ class Runs(IdempotentView):
                 body={"job": JobSerializer(job).data},
                 headers={"Location": reverse("api:job", args=[job.pk])},
             )
+
+        return self.once(request, act)
+
+
+class TakeBackSerializer(StrictSerializer):
+    note = serializers.CharField(
+        max_length=MAX_NOTE,
+        default="",
+        allow_blank=True,
+        help_text="Why; the timeline of each referral keeps it. A dry run needs none.",
+    )
+    dry_run = StrictBooleanField(default=False, help_text="True: say what would be taken back, and change nothing.")
+
+    def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if not asked["note"] and not asked["dry_run"]:
+            raise ValidationError({"note": ["Say why; the timeline of each referral keeps it."]})
+        return asked
+
+
+class TakenBackSerializer(serializers.Serializer):
+    """The referrals of the run by the state in which they were found."""
+
+    generated = serializers.IntegerField(help_text="Waited for their ZIP to be taken: taken back.")
+    assigned = serializers.IntegerField(help_text="Assigned, and not delivered yet: taken back.")
+    delivered = serializers.IntegerField(help_text="Stay with their contractors.")
+    converted = serializers.IntegerField(help_text="Stay with their contractors.")
+    ended = serializers.IntegerField(help_text="Were returned, expired or cancelled before: stay so.")
+
+
+class RunTakeBack(IdempotentView):
+    permissions = {"POST": "territories.change_referral"}
+    serializer_class = TakeBackSerializer
+    queryset = Job.objects.filter(kind=GENERATE)
+
+    @extend_schema(
+        operation_id="lead_generation_take_back",
+        summary="Take back what a run made and nobody has got",
+        description="Cancels the referrals of a run that are generated or assigned, each with its event, all of them "
+        "or none; their leads are free to be referred again at once. What is delivered, converted or has ended stays, "
+        "and so does what the run gave in place of returned leads. `id` is that of the run's job, which must have "
+        "ended, well or not; else 409 (`run_at_work`). With `dry_run` nothing changes. A second time finds nothing.",
+        tags=TAGS,
+        request=TakeBackSerializer,
+        parameters=[IDEMPOTENCY_KEY, REPLAYED],
+        responses=answers(200, TakenBackSerializer, 400, 404, 409, 415, 422),
+        examples=[
+            OpenApiExample("Take back", {"note": "The profile was wrong"}, request_only=True),
+            OpenApiExample("Only count", {"dry_run": True}, request_only=True),
+            OpenApiExample(
+                "Taken back",
+                dataclasses.asdict(RunStanding(generated=40, assigned=180, delivered=20, converted=0, ended=0)),
+                response_only=True,
+                status_codes=["200"],
+            ),
+        ],
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        form = TakeBackSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        asked = form.validated_data
+
+        def act(at: dt.datetime) -> Answer:
+            job = self.find(self.queryset.all(), pk)
+            try:
+                if asked["dry_run"]:
+                    if job.is_live:
+                        raise RunAtWork(job)
+                    found = standing_of_run(job=job)
+                else:
+                    found = take_back_run(job=job, at=at, by=person_of(request), note=asked["note"])
+            except RunAtWork as refusal:
+                raise NotTakenBack(str(refusal)) from refusal
+            return Answer(status=status.HTTP_200_OK, body=dataclasses.asdict(found))
 
         return self.once(request, act)

@@ -73,9 +73,15 @@ class CountiesField(forms.CharField):
         return sorted(found)
 
 
+def version_of(profile: GenerationProfile) -> str:
+    """Changes with each save: what a form has seen of the profile."""
+    return profile.updated_at.isoformat()
+
+
 class ProfileForm(forms.ModelForm):
     """A profile as a person would have it, with the criteria that rooms have registered."""
 
+    version = forms.CharField(required=False, widget=forms.HiddenInput, help_text="What was seen.")
     zips = ZipsField(
         label="ZIPs",
         help_text="Only these, with commas or lines between them. Empty: all, unless counties are given.",
@@ -126,7 +132,7 @@ class ProfileForm(forms.ModelForm):
         }
 
     def __init__(self, data: Any = None, *, instance: GenerationProfile) -> None:
-        super().__init__(data, instance=instance)
+        super().__init__(data, instance=instance, initial={"version": version_of(instance)} if instance.pk else None)
         for name, least, most in (
             ("min_score", -MAX_SCORE, MAX_SCORE),
             ("max_reason_age_days", 0, MAX_DAYS),
@@ -159,6 +165,23 @@ class ProfileForm(forms.ModelForm):
     def criterion_fields(self) -> list[forms.BoundField]:
         return [self[PREFIX + key] for key in registry.criteria]
 
+    def differs_from(self, now: GenerationProfile) -> list[str]:
+        """Where the profile, as it stands now, is not what was typed; of a valid form, one line for each field."""
+        lines = []
+        for name in self.Meta.fields:
+            there, typed = getattr(now, name), self.cleaned_data[name]
+            if name in ("required_tags", "excluded_tags"):
+                there, typed = ([tag.name for tag in tags] for tags in (there.order_by("name"), typed))
+            elif name == "counties":
+                there, typed = (CountiesField().prepare_value(one).splitlines() for one in (there, typed))
+            if there != typed:
+                lines.append(f"{self.fields[name].label}: {_difference(there, typed)}.")
+        for key in registry.criteria:
+            there, typed = now.criteria.get(key), self.instance.criteria.get(key)
+            if there != typed:
+                lines.append(f"{self.fields[PREFIX + key].label}: {_difference(there or False, typed or False)}.")
+        return lines
+
     def clean_name(self) -> str:
         name = " ".join(self.cleaned_data["name"].split())
         others = GenerationProfile.objects.filter(name__iexact=name, archived_at=None).exclude(pk=self.instance.pk)
@@ -175,3 +198,27 @@ class ProfileForm(forms.ModelForm):
         typed = {key: values.get(PREFIX + key) for key in registry.criteria}
         self.instance.criteria = {key: value for key, value in typed.items() if value not in (None, "", False, [])}
         return values
+
+
+def _difference(there: Any, typed: Any) -> str:
+    if not isinstance(there, list) or not isinstance(typed, list):
+        return f"now {_told(there)}; you typed {_told(typed)}"
+    theirs, mine = set(there), set(typed)
+    parts = [
+        ("now also {}", [one for one in there if one not in mine]),
+        ("not {}, which you typed", [one for one in typed if one not in theirs]),
+    ]
+    return "; ".join(words.format(_some(items)) for words, items in parts if items)
+
+
+def _some(items: list[Any]) -> str:
+    more = f" and {len(items) - MAX_SHOWN:,} more" if len(items) > MAX_SHOWN else ""
+    return ", ".join(map(str, items[:MAX_SHOWN])) + more
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value in (None, ""):
+        return "blank"
+    return f"{value:,}" if isinstance(value, int) else f"“{value}”"

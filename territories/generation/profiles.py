@@ -4,7 +4,7 @@ import datetime as dt
 
 from django.db import IntegrityError, transaction
 
-from territories.generation.forms import ProfileForm
+from territories.generation.forms import ProfileForm, version_of
 from territories.models import GenerationProfile
 
 
@@ -15,14 +15,26 @@ class NameTaken(Exception):
         super().__init__(f"Another profile is called “{name}”. Rename one of them first.")
 
 
+class ProfileStale(Exception):
+    """Somebody changed the profile since the form was opened; `now` is the profile as it stands."""
+
+    def __init__(self, now: GenerationProfile) -> None:
+        self.now = now
+        super().__init__("Somebody changed this profile meanwhile; nothing of yours was saved.")
+
+
 def save_profile(*, form: ProfileForm, at: dt.datetime) -> GenerationProfile:
-    """Keep what a valid form says. Raises NameTaken when somebody took the name meanwhile."""
-    profile = form.instance
+    """Keep what a valid form says. Raises NameTaken when somebody took the name meanwhile, and ProfileStale."""
+    profile, seen = form.instance, form.cleaned_data["version"]
     if profile.pk is None:
         profile.created_at = at
     profile.updated_at = at
     try:
         with transaction.atomic():
+            if profile.pk is not None and seen:
+                now = GenerationProfile.objects.select_for_update(no_key=True).get(pk=profile.pk)
+                if version_of(now) != seen:
+                    raise ProfileStale(now)
             saved: GenerationProfile = form.save()
     except IntegrityError as refusal:
         raise NameTaken(profile.name) from refusal

@@ -20,6 +20,7 @@ from territories.generation.dealing import REASONS, Progress, deal_slice, owed_r
 from territories.generation.operations import pay
 from territories.models import Contractor, GenerationProfile, Referral
 from territories.referrals.announce import announce_assigned
+from territories.referrals.lifecycle import UNDELIVERED
 from territories.sql.generation import Room, count_dealt
 from territories.sql.locks import lock_dealing
 
@@ -150,7 +151,7 @@ def _report(run: JobRun) -> dict[str, Any]:
 
 
 def next_steps(job: Job, at: dt.datetime) -> list[Step]:
-    """The profile, and the referrals that the run made."""
+    """The referrals that the run made, the profile, and the way to take back what is not delivered."""
     steps = []
     profile_id = job.params.get("profile_id")
     if GenerationProfile.objects.filter(pk=profile_id).exists():
@@ -171,6 +172,15 @@ def next_steps(job: Job, at: dt.datetime) -> list[Step]:
                 icon="users",
                 right="territories.view_referral",
             ),
+        )
+    if not job.is_live and Referral.objects.filter(job=job, status__in=UNDELIVERED).exists():
+        steps.append(
+            Step(
+                label="Take back what is not delivered",
+                url=reverse("territories:take-back-run", args=[job.pk]),
+                icon="arrow-back-up",
+                right="territories.change_referral",
+            )
         )
     return steps
 

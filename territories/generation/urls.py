@@ -9,4 +9,5 @@ urlpatterns = [
     path("generation/<int:pk>/preview/", views.profile_preview, name="profile-preview"),
     path("generation/<int:pk>/run/", views.profile_run, name="profile-run"),
     path("generation/<int:pk>/archive/", views.profile_archive, name="profile-archive"),
+    path("generation/runs/<int:pk>/take-back/", views.take_back, name="take-back-run"),
 ]

@@ -10,17 +10,20 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.pages import HtmxHttpRequest, needs, person_of, show
+from jobs.models import Job
 from territories.generation.criteria import UnknownCriterion, criteria_of, zips_of
 from territories.generation.dealing import preview_generation
-from territories.generation.forms import ProfileForm
+from territories.generation.forms import ProfileForm, version_of
 from territories.generation.previews import tell
-from territories.generation.profiles import NameTaken, archive_profile, restore_profile, save_profile
+from territories.generation.profiles import NameTaken, ProfileStale, archive_profile, restore_profile, save_profile
 from territories.generation.queries import in_words, last_runs, profiles_in_use
-from territories.generation.runs import ProfileArchived, start_generation
+from territories.generation.runs import GENERATE, ProfileArchived, start_generation
+from territories.generation.undo import RunAtWork, RunStanding, standing_of_run, take_back_run
 from territories.models import GenerationProfile
+from territories.referrals.forms import ReasonForm
 
 READ_OR_POST = ["GET", "HEAD", "POST"]
-VIEW, ADD, CHANGE, GENERATE = (
+VIEW, ADD, CHANGE, RUN = (
     "territories.view_generationprofile",
     "territories.add_generationprofile",
     "territories.change_generationprofile",
@@ -69,6 +72,11 @@ def _profile_page(request: HtmxHttpRequest, profile: GenerationProfile) -> HttpR
     except NameTaken as refusal:
         form.add_error("name", str(refusal))
         return _show_profile(request, profile, form, may_edit=True, title=name, status=409)
+    except ProfileStale as refusal:
+        # What stands now is shown beside what was typed: who saves from here on has seen it.
+        form.data = request.POST.copy()
+        form.data["version"] = version_of(refusal.now)
+        return _show_profile(request, refusal.now, form, may_edit=True, stale=refusal, status=409)
     messages.success(request, f"{saved.name} is saved.")
     if "preview" in request.POST:
         return redirect("territories:profile-preview", saved.pk)
@@ -82,10 +90,13 @@ def _show_profile(
     *,
     may_edit: bool,
     title: str = "",
+    stale: ProfileStale | None = None,
     status: int = 200,
 ) -> HttpResponse:
     context = {
         "profile": profile,
+        "stale": stale,
+        "differs": form.differs_from(stale.now) if stale else [],
         "title": title or profile.name,
         "form": form,
         "may_edit": may_edit,
@@ -111,7 +122,7 @@ def profile_preview(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@needs(VIEW, GENERATE)
+@needs(VIEW, RUN)
 def profile_run(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Begin a run; while one of the profile is at work, show that one."""
     profile = get_object_or_404(GenerationProfile, pk=pk)
@@ -138,3 +149,35 @@ def profile_archive(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     except NameTaken as refusal:
         messages.error(request, str(refusal))
     return redirect(profile)
+
+
+@require_http_methods(READ_OR_POST)
+@needs("jobs.view_job", "territories.view_referral", "territories.change_referral")
+def take_back(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """What of a run is not delivered, and what stays; POST takes it back."""
+    job = get_object_or_404(Job, pk=pk, kind=GENERATE)
+    form, problem, status = ReasonForm(request.POST or None), "", 200
+    if request.method == "POST":
+        status = 422
+        if form.is_valid():
+            try:
+                done = take_back_run(job=job, at=timezone.now(), by=person_of(request), **form.cleaned_data)
+            except RunAtWork as refusal:
+                problem, status = str(refusal), 409
+                job.refresh_from_db()
+            else:
+                messages.success(request, _taken_back(done))
+                return redirect(job)
+    context = {"job": job, "form": form, "standing": standing_of_run(job=job), "problem": problem}
+    return show(request, "territories/generation_take_back.html", context, status=status)
+
+
+def _taken_back(done: RunStanding) -> str:
+    taken = "Nothing was left to take back."
+    if done.undelivered:
+        waited = f"{done.generated:,} that waited for their ZIP"
+        taken = f"Taken back: {done.assigned:,} assigned and {waited}; their leads are free."
+    return (
+        f"{taken} {done.delivered:,} delivered, {done.converted:,} converted and {done.ended:,} that had ended stay as "
+        "they are."
+    )

@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 
+from accounts.forms import MoneyField
 from territories.models import ReferralReturn
 
 MAX_NOTE = 500
@@ -35,11 +36,11 @@ class RefuseForm(forms.Form):
 
 
 class ConvertForm(NoteForm):
-    value = forms.DecimalField(label="Value in dollars", required=False, min_value=0, max_digits=12, decimal_places=2)
+    value = MoneyField(label="Value in dollars", required=False, min_value=0, max_digits=12)
 
 
 class CorrectForm(ReasonForm):
-    value = forms.DecimalField(label="Value in dollars", min_value=0, max_digits=12, decimal_places=2)
+    value = MoneyField(label="Value in dollars", min_value=0, max_digits=12)
 
 
 class ReturnForm(NoteForm):

@@ -21,13 +21,15 @@ from territories.sql.locks import lock_dealing
 
 Status = Referral.Status
 
+UNDELIVERED = (Status.GENERATED, Status.ASSIGNED)  # what no contractor has got
+
 # To which state, from which ones, and the column of its moment. Assigning needs more (generation/taking.py).
 MOVES: dict[str, tuple[tuple[str, ...], str]] = {
     Status.DELIVERED: ((Status.ASSIGNED,), "delivered_at"),
     Status.CONVERTED: ((Status.DELIVERED,), "converted_at"),
     Status.RETURNED: ((Status.DELIVERED,), "ended_at"),
-    Status.EXPIRED: ((Status.GENERATED, Status.ASSIGNED), "ended_at"),
-    Status.CANCELLED: ((Status.GENERATED, Status.ASSIGNED, Status.DELIVERED), "ended_at"),
+    Status.EXPIRED: (UNDELIVERED, "ended_at"),
+    Status.CANCELLED: ((*UNDELIVERED, Status.DELIVERED), "ended_at"),
 }
 
 ACCEPTED, CONTACTED, RELEASED = "accepted", "contacted", "released"
@@ -197,7 +199,7 @@ def cancel_waiting(*, lead_ids: Sequence[int], note: str, at: dt.datetime, by: U
     """
     with transaction.atomic():
         lock_dealing()
-        waiting = Referral.objects.filter(lead__in=lead_ids, status__in=[Status.GENERATED, Status.ASSIGNED])
+        waiting = Referral.objects.filter(lead__in=lead_ids, status__in=UNDELIVERED)
         ids = list(waiting.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
         return move_referrals(ids=ids, to=Status.CANCELLED, at=at, by=by, note=note)
 

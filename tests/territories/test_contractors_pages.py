@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from decimal import Decimal
 
 import pytest
 from django.test import Client
@@ -94,6 +95,7 @@ def test_a_manager_makes_a_contractor_with_wishes_and_contacts(manager_client) -
         ({"company": ""}, "This field is required"),
         ({"company": "ACME"}, "There is a contractor called ACME already"),
         ({"price": "-1"}, "A price is never negative"),
+        ({"price": "1e5"}, "Write an amount such as 18500.00."),
         ({"daily_cap": "many"}, "Enter a whole number"),
         ({"daily_cap": "99999999999"}, "less than or equal to 2147483647"),
         ({"return_quota_percent": "101"}, "contractor_quota_percent|less than or equal|percent"),
@@ -108,6 +110,11 @@ def test_what_cannot_be_taken_is_said_where_it_stands_and_kept(manager_client, c
     assert re.search(words, answer.content.decode())
     assert 'value="Roofing"' in answer.content.decode()
     assert Contractor.objects.count() == 1
+
+
+def test_a_price_is_read_as_pages_print_money(manager_client) -> None:
+    manager_client.post(reverse("territories:new-contractor"), FORM | {"price": "$1,045.50"})
+    assert Contractor.objects.get().price == Decimal("1045.50")
 
 
 def test_a_tag_cannot_be_wanted_and_unwanted(manager_client) -> None:

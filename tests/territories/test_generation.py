@@ -389,11 +389,15 @@ def test_an_archived_profile_does_not_run(tag):
         start_generation(profile=make_profile(archived_at=NOW), at=NOW, by=None)
 
 
-def test_the_jobs_page_leads_to_the_referrals(tag):
+def test_the_jobs_page_leads_to_the_referrals_the_profile_and_the_way_to_take_it_back(tag):
     make_scored_lead(tags=[tag])
     profile = make_profile()
     job = generate(profile)
-    assert [step.url for step in steps_for(job, NOW)] == [f"/referrals/?job={job.pk}", f"/generation/{profile.pk}/"]
+    assert [step.url for step in steps_for(job, NOW)] == [
+        f"/referrals/?job={job.pk}",
+        f"/generation/{profile.pk}/",
+        f"/generation/runs/{job.pk}/take-back/",
+    ]
 
 
 # Nightly --------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Profiles, who would get what, and the run: on pages and over the API; and who may."""
 
 import json
+import re
 
 import pytest
 from django.test import Client
@@ -11,16 +12,18 @@ from jobs.models import Job
 from jobs.operations import run_job
 from tags.models import Tag
 from territories.generation import urls
+from territories.generation.profiles import archive_profile
 from territories.generation.runs import GENERATE
 from territories.models import GenerationProfile, Referral
 from tests.api import api_client, problem
+from tests.conftest import NOW
 from tests.factories import make_scored_lead, make_tag
-from tests.territories.factories import make_contractor, make_territory
-from tests.territories.test_generation import make_profile
+from tests.territories.factories import make_contractor, make_referral, make_territory
+from tests.territories.test_generation import generate, make_profile
 
 pytestmark = pytest.mark.django_db
 ROLES = ("viewer", "analyst", "manager", "admin", "contractor")
-SEES, MAKES, NOBODY = ROLES[:4], ROLES[2:4], ()
+SEES, CANCELS, MAKES, NOBODY = ROLES[:4], ROLES[1:4], ROLES[2:4], ()
 # Name of the page -> who may GET it, who may POST to it.
 PAGES = {
     "generation": (SEES, NOBODY),
@@ -29,6 +32,7 @@ PAGES = {
     "profile-preview": (SEES, NOBODY),
     "profile-run": (NOBODY, MAKES),
     "profile-archive": (NOBODY, MAKES),
+    "take-back-run": (CANCELS, CANCELS),
 }
 
 
@@ -149,6 +153,53 @@ def test_changing_a_profile_keeps_what_the_form_does_not_show(manager_client, fo
     assert profile.updated_at > profile.created_at
 
 
+def test_who_saves_over_what_somebody_else_saved_is_told_first_and_keeps_what_was_typed(manager_client, form, tag):
+    profile = make_profile(zips=["07030"])
+    url = profile.get_absolute_url()
+    seen = form | {"version": version_in(manager_client.get(url))}
+    theirs = {"min_score": "1500", "required_tags": [tag.pk], "zips": "07030 07302", "counties": "Essex, NJ"}
+    assert manager_client.post(url, seen | theirs).status_code == 302
+
+    mine = {"max_per_zip": "7", "zips": "07030, 07310", "criterion-is_reachable": "on"}
+    answer = manager_client.post(url, seen | mine | {"preview": "1"})
+    html = answer.content.decode()
+    assert answer.status_code == 409
+    for words in (
+        "Somebody changed this profile meanwhile; nothing of yours was saved.",
+        "Score at least: now 1,500; you typed 500.",
+        "Has all of these tags: now also Haunted.",
+        "ZIPs: now also 07302; not 07310, which you typed.",
+        "Counties: now also Essex, NJ.",
+        "Most in one ZIP: now blank; you typed 7.",
+        "Only with a phone number or an e-mail address: now off; you typed on.",
+        'name="max_per_zip" id="id_max_per_zip" value="7"',
+    ):
+        assert words in html, words
+    assert "Most referrals of one run: now" not in html
+    profile.refresh_from_db()
+    assert (profile.min_score, profile.max_per_zip, profile.zips) == (1500, None, ["07030", "07302"])
+
+    # Seen and saved again.
+    assert manager_client.post(url, seen | mine | {"version": version_in(answer)}).status_code == 302
+    profile.refresh_from_db()
+    assert (profile.min_score, profile.max_per_zip, profile.zips) == (500, 7, ["07030", "07310"])
+    assert not profile.required_tags.exists()
+
+
+def version_in(answer):
+    return re.search(r'name="version" value="([^"]+)"', answer.content.decode())[1]
+
+
+def test_who_saves_a_profile_that_was_archived_meanwhile_is_told(manager_client, form):
+    profile = make_profile()
+    seen = form | {"version": version_in(manager_client.get(profile.get_absolute_url()))}
+    archive_profile(profile=profile, at=timezone.now())
+    answer = manager_client.post(profile.get_absolute_url(), seen)
+    assert (answer.status_code, "It is archived now." in answer.content.decode()) == (409, True)
+    profile.refresh_from_db()
+    assert profile.archived_at is not None
+
+
 def test_a_name_in_use_keeps_an_archived_profile_archived(manager_client):
     old = make_profile(name="Twins", archived_at=timezone.now())
     make_profile(name="twins")
@@ -167,6 +218,104 @@ def test_empty_pages_say_what_to_do_next(manager_client, viewer_client, monkeypa
     GenerationProfile.objects.update(criteria={"gone": 1})
     response = viewer_client.get(reverse("territories:profile-preview", args=[profile.pk]))
     assert (response.status_code, "“gone”" in response.content.decode()) == (409, True)
+
+
+# Taking a run back ----------------------------------------------------------------------------------------------------
+
+
+def make_run(*states: str, status: str = "succeeded") -> Job:
+    """A run that has made a referral of each state."""
+    job = Job.objects.create(kind=GENERATE, title="Lead generation: Fresh", as_of=NOW, created_at=NOW, status=status)
+    for state in states:
+        make_referral(status=state, job=job)
+    return job
+
+
+def states_of(job: Job) -> list[str]:
+    return list(Referral.objects.filter(job=job).order_by("pk").values_list("status", flat=True))
+
+
+@pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled"])
+def test_what_is_not_delivered_of_a_run_is_taken_back_for_a_reason(analyst_client, analyst, status):
+    states = ["generated", "assigned", "assigned", "delivered", "converted", "returned", "expired", "cancelled"]
+    job, other = make_run(*states, status=status), make_referral(status="assigned")
+    address = reverse("territories:take-back-run", args=[job.pk])
+    assert address in analyst_client.get(job.get_absolute_url()).content.decode()
+    html = analyst_client.get(address).content.decode()
+    assert '<strong id="standing-assigned">2</strong>' in html
+    assert '<strong id="standing-generated">1</strong>' in html
+    assert "Take back 3 referrals" in html
+    assert analyst_client.post(address, {"note": " "}).status_code == 422
+    assert states_of(job) == states
+
+    html = analyst_client.post(address, {"note": "The profile was wrong"}, follow=True).content.decode()
+    assert "Taken back: 2 assigned and 1 that waited for their ZIP; their leads are free." in html
+    assert "1 delivered, 1 converted and 3 that had ended stay as they are." in html
+    assert states_of(job) == ["cancelled"] * 3 + states[3:]
+    taken = list(Referral.objects.filter(job=job).order_by("pk")[:3])
+    told = [(one.what, one.from_status, one.note, one.by) for one in (two.events.latest("pk") for two in taken)]
+    words = "The run was taken back: The profile was wrong"
+    assert told == [("cancelled", state, words, analyst) for state in states[:3]]
+    assert all(one.ended_at and one.expires_at is None for one in taken)
+    other.refresh_from_db()
+    assert other.status == "assigned"
+
+    # Once more: the link is gone, and the page says why.
+    assert address not in html
+    assert "There is nothing to take back" in analyst_client.get(address).content.decode()
+    html = analyst_client.post(address, {"note": "Again"}, follow=True).content.decode()
+    assert "Nothing was left to take back." in html
+
+
+def test_what_was_taken_back_can_be_referred_again(manager_client, tag):
+    lead = make_scored_lead(tags=[tag])
+    profile = make_profile(not_referred_days=0)
+    first = generate(profile)
+    manager_client.post(reverse("territories:take-back-run", args=[first.pk]), {"note": "Too early"})
+    assert list(Referral.objects.filter(job=generate(profile)).values_list("lead", "status")) == [
+        (lead.pk, "generated")
+    ]
+
+
+@pytest.mark.parametrize("status", ["queued", "running"])
+def test_a_run_at_work_is_not_taken_back(manager_client, manager, status):
+    job = make_run("assigned", status=status)
+    address = reverse("territories:take-back-run", args=[job.pk])
+    assert address not in manager_client.get(job.get_absolute_url()).content.decode()
+    answer = manager_client.post(address, {"note": "Stop"})
+    assert answer.status_code == 409
+    assert f"The run is {status}. Stop it first, or wait until it has ended." in answer.content.decode()
+    for body in ({"note": "Stop"}, {"dry_run": True}):
+        route = f"/api/lead-generation/runs/{job.pk}/take-back"
+        told = problem(api_client(manager).post(route, json.dumps(body), "application/json"), 409)
+        assert told["code"] == "run_at_work"
+    assert states_of(job) == ["assigned"]
+
+
+def test_only_runs_of_lead_generation_are_taken_back(manager_client, manager):
+    job = Job.objects.create(kind="import", title="A list", as_of=NOW, created_at=NOW, status="succeeded")
+    assert manager_client.get(reverse("territories:take-back-run", args=[job.pk])).status_code == 404
+    route = f"/api/lead-generation/runs/{job.pk}/take-back"
+    problem(api_client(manager).post(route, '{"note": "Wrong"}', "application/json"), 404)
+
+
+def test_the_api_counts_first_and_takes_back_once(manager):
+    job, api = make_run("generated", "assigned", "delivered", "expired"), api_client(manager)
+    found = {"generated": 1, "assigned": 1, "delivered": 1, "converted": 0, "ended": 1}
+
+    def post(body, **headers):
+        route = f"/api/lead-generation/runs/{job.pk}/take-back"
+        return api.post(route, json.dumps(body), "application/json", headers=headers)
+
+    assert "Say why" in json.dumps(problem(post({"note": ""}), 400))
+    assert (post({"dry_run": True}).json(), states_of(job)[0]) == (found, "generated")
+    key = {"Idempotency-Key": "back"}
+    first, again = post({"note": "Wrong"}, **key), post({"note": "Wrong"}, **key)
+    assert (first.status_code, first.json(), states_of(job)) == (
+        200, found, ["cancelled", "cancelled", "delivered", "expired"],
+    )  # fmt: skip
+    assert (again["Idempotent-Replayed"], again.json()) == ("true", found)
+    assert post({"note": "Wrong"}).json() == found | {"generated": 0, "assigned": 0, "ended": 3}
 
 
 # The API --------------------------------------------------------------------------------------------------------------
@@ -226,10 +375,13 @@ def test_every_page_of_generation_stands_in_the_table():
 @pytest.mark.parametrize("role", ROLES)
 def test_what_each_role_may_do(person, role, form):
     profile = make_profile()
+    job = make_run()
     browser, api = Client(), api_client(person(role))
     browser.force_login(person_of(role))
+    ids = {name: [profile.pk] for name in PAGES if "profile-" in name} | {"profile": [profile.pk]}
+    ids["take-back-run"] = [job.pk]
     for name, (readers, writers) in PAGES.items():
-        address = reverse(f"territories:{name}", args=[profile.pk] if "profile" in name and "new" not in name else [])
+        address = reverse(f"territories:{name}", args=ids.get(name, []))
         for method, may in (("get", readers), ("post", writers)):
             status = getattr(browser, method)(address).status_code
             if may is NOBODY:
@@ -242,6 +394,8 @@ def test_what_each_role_may_do(person, role, form):
     another = make_profile(name="Another")
     run = api.post("/api/lead-generation/runs", json.dumps({"profile": another.pk}), "application/json")
     assert run.status_code == (202 if role in MAKES else 403)
+    back = api.post(f"/api/lead-generation/runs/{job.pk}/take-back", '{"note": "Wrong"}', "application/json")
+    assert back.status_code == (200 if role in CANCELS else 403)
 
 
 def person_of(role: str):

@@ -259,11 +259,24 @@ def test_a_move_that_came_too_late_is_refused_in_words(analyst_client) -> None:
     assert "Too late" in response.content.decode()
 
 
-@pytest.mark.parametrize("value", ["-1", "abc", "1.234", "99999999999999", "NaN", "1e400"])
+@pytest.mark.parametrize(
+    "value", ["-1", "abc", "1.234", "99999999999999", "NaN", "1e400", "1e5", "1_000", "18,50", "1,8500"]
+)
 def test_a_value_that_cannot_be_right_converts_nothing(analyst_client, value) -> None:
     referral = make_referral()
     assert analyst_client.post(f"/referrals/{referral.pk}/convert/", {"value": value}).status_code == 422
     assert Referral.objects.get(pk=referral.pk).status == "delivered"
+
+
+@pytest.mark.parametrize("value", ["18500", "$18,500.00", " 18,500 ", "$ 18 500.0"])
+def test_a_value_is_read_as_pages_print_money(analyst_client, value) -> None:
+    referral = make_referral()
+    analyst_client.post(f"/referrals/{referral.pk}/convert/", {"value": value})
+    analyst_client.post(f"/referrals/{referral.pk}/correct/", {"value": value, "note": "As agreed"})
+    assert Referral.objects.get(pk=referral.pk).value == 18_500
+    page = analyst_client.post(f"/referrals/{referral.pk}/correct/", {"value": "1e5", "note": "More"})
+    assert "Write an amount such as 18500.00." in text_of(page)
+    assert 'value="1e5"' in page.content.decode()
 
 
 def test_the_value_of_a_converted_one_is_corrected_on_its_page(analyst_client) -> None:
