@@ -123,10 +123,12 @@ class ContractorView(IdempotentView):
         return self.find(self.referrals(), pk)
 
     def would_deliver(self, referral: Referral) -> bool:
-        """Whether reading it delivers it: not while paused, nor from the moment that its territory ends.
+        """Whether reading it delivers it: not while paused, nor when its time is up or its territory has ended.
 
-        Until the sweep comes by, the referral of an ended territory is still there.
+        Until the sweep comes by, such a referral is still there.
         """
+        if referral.expires_at is not None and referral.expires_at <= self.at:
+            return False
         if referral.status != Referral.Status.ASSIGNED or self.own.status != Contractor.Status.ACTIVE:
             return False
         ended = Territory.objects.filter(to_at__lte=self.at)

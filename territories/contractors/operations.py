@@ -14,7 +14,15 @@ from tags.models import Tag
 from territories.contractors.trail import Kind, agreement_of, note_changes, note_event, version_of
 from territories.generation.taking import TakenUp, take_up_zips
 from territories.holdings.operations import Ended, end_territories, take_back
-from territories.models import Contractor, ContractorContact, ContractorEvent, Referral, Territory, TerritoryWait
+from territories.models import (
+    Contractor,
+    ContractorContact,
+    ContractorEvent,
+    Referral,
+    ReferralReturn,
+    Territory,
+    TerritoryWait,
+)
 from territories.sql.locks import lock_dealing
 
 Status = Contractor.Status
@@ -209,6 +217,7 @@ def end_contractor(*, contractor: Contractor, by: User | None, at: dt.datetime) 
         ended = end_territories(ids=ids, by=by, at=at, note=note) if ids else Ended()
         stopped = _stop(now, Status.ENDED, by=by, at=at, note=note)
         TerritoryWait.objects.filter(contractor=now, ended_at__isnull=True).update(ended_at=at, note=note)
+        ReferralReturn.objects.filter(referral__contractor=now).update(is_replacement_owed=False)
     return Stopped(
         contractor=stopped.contractor,
         cancelled=stopped.cancelled + ended.cancelled,

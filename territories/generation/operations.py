@@ -90,8 +90,8 @@ def _refusal(lead: Lead, holder: Contractor | None, reason: str) -> AssignRefuse
         return NoHolder(f"{holder} holds {lead.zip} and is {holder.status}, so it takes no leads now.")
     if reason == "returned_before":
         return ReturnedBefore(
-            f"This lead was given back, or taken back after its delivery, while {holder} held {lead.zip}, or by it. It "
-            "goes only to a later holder of the ZIP."
+            f"{holder} gave this lead back, or it was taken back after its delivery. It goes only to a later holder of "
+            f"{lead.zip}."
         )
     if reason == "score_not_wanted":
         return NotWanted(f"{holder} takes leads from {holder.min_score:,} points on, and this one has {lead.score:,}.")
@@ -119,7 +119,10 @@ def pay(*, owed: Owed, at: dt.datetime, by: User | None = None, job_id: int | No
     write = write_for(
         at=at, job_id=job_id, by_id=by.pk if by else None, note="in place of a returned lead", is_run=False
     )
-    room = Room(rests=rests_of([owed.contractor_id], at))
+    rests = rests_of([owed.contractor_id], at)
+    if rests.get(owed.contractor_id) == 0:
+        return None  # not a look at all leads to learn that its caps are reached
+    room = Room(rests=rests)
     pick = deal_one(owed=owed, at=at, room=room, write=write)
     if pick is None or pick.referral_id is None:
         return None

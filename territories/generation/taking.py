@@ -21,6 +21,7 @@ WORDS = {
     "assigned": "the ZIP is taken",
     "suppressed": "the ZIP is taken, and the lead is suppressed",
     "score_fell": "the ZIP is taken, and the lead's score is below the profile's by now",
+    "moved": "the ZIP is taken, and the lead has another ZIP by now",
     "tags_changed": "the ZIP is taken, and the lead's tags no longer meet the profile",
     "reasons_too_old": "the ZIP is taken, and the lead's reasons are too old for the profile by now",
     "criteria_changed": "the ZIP is taken, and the lead no longer meets the profile",

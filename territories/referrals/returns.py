@@ -1,7 +1,7 @@
 """Returns: a contractor gives a delivered lead back; window and quota decide, or a person does.
 
-Locks in this order: contractor, referral, return. The contractor's lock makes two returns that come at once count each
-other for the quota.
+Locks in this order: contractor, referral, return, lead. The contractor's lock makes two returns that come at once count
+each other for the quota.
 """
 
 import datetime as dt
@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 
 from accounts.models import User
+from leads.suppression import suppress_leads
 from territories.models import Contractor, Referral, ReferralReturn
 from territories.referrals.lifecycle import MOVES, MoveRefused, move_referral
 
@@ -29,11 +30,12 @@ class ReturnRefused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaStanding:
-    """Approved returns of the last 30 days against deliveries of the last 30 days."""
+    """Approved returns of the last 30 days and those that wait to be decided, against deliveries of these days."""
 
     delivered: int
     returned: int
     percent: int
+    waiting: int = 0
 
     @property
     def allowed(self) -> int:
@@ -42,11 +44,12 @@ class QuotaStanding:
 
     @property
     def is_reached(self) -> bool:
-        return self.returned >= self.allowed
+        return self.returned + self.waiting >= self.allowed
 
     def __str__(self) -> str:
+        wait = f", {self.waiting} to be decided" if self.waiting else ""
         return (
-            f"{self.returned} of {self.allowed} returns used in {QUOTA_DAYS} days "
+            f"{self.returned} of {self.allowed} returns used in {QUOTA_DAYS} days{wait} "
             f"({self.percent}% of {self.delivered} delivered)"
         )
 
@@ -62,18 +65,19 @@ def quota_standings(*, contractors: Iterable[Contractor], at: dt.datetime) -> di
     since = at - dt.timedelta(days=QUOTA_DAYS)
     counts = (
         Referral.objects.filter(contractor__in=percents)
+        .annotate(waits=Exists(ReferralReturn.objects.filter(referral=OuterRef("pk"), status=Status.PENDING)))
         .values("contractor_id")
         .order_by("contractor_id")
         .annotate(
             delivered=Count("pk", filter=Q(delivered_at__gt=since, delivered_at__lte=at)),
             returned=Count("pk", filter=Q(status=Referral.Status.RETURNED, ended_at__gt=since, ended_at__lte=at)),
+            waiting=Count("pk", filter=Q(waits=True)),
         )
     )
-    found = {row["contractor_id"]: (row["delivered"], row["returned"]) for row in counts}
-    return {
-        pk: QuotaStanding(percent=percent, delivered=found.get(pk, (0, 0))[0], returned=found.get(pk, (0, 0))[1])
-        for pk, percent in percents.items()
-    }
+    names = ("delivered", "returned", "waiting")
+    found = {row["contractor_id"]: {name: row[name] for name in names} for row in counts}
+    none = dict.fromkeys(names, 0)
+    return {pk: QuotaStanding(percent=percent, **found.get(pk, none)) for pk, percent in percents.items()}
 
 
 def returnable_until(referral: Referral, contractor: Contractor) -> dt.datetime | None:
@@ -185,8 +189,13 @@ def _approve(wish: ReferralReturn, referral: Referral, *, at: dt.datetime, by: U
     words = f"{Reason(wish.reason).label}: {wish.note}" if wish.note else str(Reason(wish.reason).label)
     move_referral(referral=referral, to=Referral.Status.RETURNED, at=at, by=by or wish.requested_by, note=words)
     wish.status, wish.decided_at, wish.decided_by, wish.decision_note = Status.APPROVED, at, by, note
-    wish.is_replacement_owed = not referral.is_sandbox
+    is_in_business = referral.contractor is not None and referral.contractor.status != Contractor.Status.ENDED
+    wish.is_replacement_owed = is_in_business and not referral.is_sandbox
     wish.save(update_fields=["status", "decided_at", "decided_by", "decision_note", "is_replacement_owed"])
+    if wish.reason == Reason.DO_NOT_CONTACT and referral.lead_id is not None:
+        # Nor does the next holder of the ZIP get it.
+        why = "The owner asked not to be contacted, says a return."
+        suppress_leads(lead_ids=[referral.lead_id], reason=why, by=by or wish.requested_by, at=at)
     if wish.is_replacement_owed:
         from territories.generation.operations import replace_return
 

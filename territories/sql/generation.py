@@ -25,15 +25,31 @@ from territories.generation.criteria import Criteria
 SOON = dt.timedelta(days=14)
 NEW_DAYS = 30
 
+# kin: of each tag that was merged, those that stand for it now, the last of them being no merged one. A lead may carry
+# either while a merge is being applied.
 # taker: contractors with what they take; `rest`: what their caps leave (null: no cap), `dealt`: what the run gave them.
 # held: who holds a ZIP at the moment. One that was wound up meanwhile holds nothing, whatever the moment.
 _HELD = sql.SQL("""
+    kin AS MATERIALIZED (
+        WITH RECURSIVE chain(tag_id, kin_id) AS (
+            SELECT id, merged_into_id FROM tags_tag WHERE merged_into_id IS NOT NULL
+            UNION
+            SELECT chain.tag_id, tag.merged_into_id FROM chain JOIN tags_tag tag ON tag.id = chain.kin_id
+            WHERE tag.merged_into_id IS NOT NULL
+        )
+        SELECT chain.tag_id, chain.kin_id, tag.merged_into_id IS NULL AS is_last
+        FROM chain JOIN tags_tag tag ON tag.id = chain.kin_id
+    ),
     taker AS MATERIALIZED (
         SELECT contractor.id AS contractor_id, contractor.min_score AS least, contractor.price,
                contractor.status = 'active' AND contractor.sandbox_of_id IS NULL AS is_active,
                ARRAY(SELECT tag_id FROM territories_contractor_wanted_tags wanted
+                     WHERE wanted.contractor_id = contractor.id
+                     UNION SELECT kin_id FROM territories_contractor_wanted_tags wanted JOIN kin USING (tag_id)
                      WHERE wanted.contractor_id = contractor.id) AS wanted,
                ARRAY(SELECT tag_id FROM territories_contractor_unwanted_tags unwanted
+                     WHERE unwanted.contractor_id = contractor.id
+                     UNION SELECT kin_id FROM territories_contractor_unwanted_tags unwanted JOIN kin USING (tag_id)
                      WHERE unwanted.contractor_id = contractor.id) AS unwanted,
                room.rest, coalesce(room.dealt, 0) AS dealt
         FROM territories_contractor contractor
@@ -53,9 +69,23 @@ _HELD = sql.SQL("""
 _LIVE = sql.SQL(
     "lt.lead_id = {lead} AND lt.removed_at IS NULL AND (lt.expiration_at > %(at)s OR lt.expiration_at IS NULL)"
 )
-_HAS_TAG = sql.SQL("coalesce((SELECT true FROM tags_leadtag lt WHERE lt.tag_id = {tag} AND {live}), false)")
-_NEWEST = sql.SQL("(SELECT max(lt.assigned_at) FROM tags_leadtag lt WHERE {live})")
+_HAS_TAG = sql.SQL("coalesce((SELECT true FROM tags_leadtag lt WHERE lt.tag_id {tag} AND {live} LIMIT 1), false)")
+# A reason gives points, and has begun.
+_NEWEST = sql.SQL(
+    "(SELECT max(lt.assigned_at) FROM tags_leadtag lt JOIN tags_tag tag ON tag.id = lt.tag_id "
+    "WHERE {live} AND lt.assigned_at <= %(at)s AND tag.base_score > 0 AND NOT tag.is_archived)"
+)
 _TAG_IDS = sql.SQL("ARRAY(SELECT lt.tag_id FROM tags_leadtag lt WHERE {live})")
+
+_KIN = """
+    WITH RECURSIVE chain(tag_id, kin_id) AS (
+        SELECT id, merged_into_id FROM tags_tag WHERE id = ANY(%(ids)s) AND merged_into_id IS NOT NULL
+        UNION
+        SELECT chain.tag_id, tag.merged_into_id FROM chain JOIN tags_tag tag ON tag.id = chain.kin_id
+        WHERE tag.merged_into_id IS NOT NULL
+    )
+    SELECT tag_id, array_agg(kin_id) FROM chain GROUP BY tag_id
+"""
 
 # What became of a lead before; one probe of referral_by_lead. What was taken back before it was delivered has been
 # referred to nobody.
@@ -64,16 +94,17 @@ _PAST = sql.SQL("""
                             AND former.released_at IS NULL), false) AS is_live,
            max(former.assigned_at) FILTER (WHERE former.delivered_at IS NOT NULL OR former.status <> 'cancelled')
                AS assigned_at,
-           max(former.ended_at) FILTER (WHERE former.was_given_back) AS given_back_at,
+           max(former.assigned_at) FILTER (WHERE former.was_given_back) AS given_at,
            coalesce(array_agg(former.contractor_id) FILTER (WHERE former.was_given_back), '{{}}') AS givers
     FROM (SELECT referral.*, referral.delivered_at IS NOT NULL AND referral.status IN ('returned', 'cancelled')
                              AS was_given_back
           FROM territories_referral referral WHERE referral.lead_id = {lead}) former
 """)
 
-# Why the holder does not get a lead although the ZIP is his; null: he does, as far as his caps go.
+# Why the holder does not get a lead although the ZIP is his; null: he does, as far as his caps go. A lead that came
+# back goes to who took the ZIP after its giver had got it: a later holder.
 _HOLDER_REASON = sql.SQL("""
-    CASE WHEN past.given_back_at >= held.from_at OR held.contractor_id = ANY(past.givers) THEN 'returned_before'
+    CASE WHEN past.given_at >= held.from_at OR held.contractor_id = ANY(past.givers) THEN 'returned_before'
          WHEN {score} < held.least THEN 'score_not_wanted'
          WHEN (held.unwanted <> '{{}}' AND held.unwanted && {tags})
            OR (held.wanted <> '{{}}' AND NOT held.wanted && {tags})
@@ -350,13 +381,26 @@ def deal(
 def _conditions(criteria: Criteria, registered: sql.Composable) -> sql.Composed:
     """What a lead of the slice must meet beside its score and its ZIP."""
     live = _LIVE.format(lead=sql.SQL("slice.id"))
-    parts: list[sql.Composable] = [_HAS_TAG.format(tag=sql.Literal(tag), live=live) for tag in criteria.required_tags]
-    parts += [
-        sql.SQL("NOT {}").format(_HAS_TAG.format(tag=sql.Literal(tag), live=live)) for tag in criteria.excluded_tags
-    ]
+    kin = _kin_of([*criteria.required_tags, *criteria.excluded_tags])
+    parts: list[sql.Composable] = [_has_tag([tag, *kin.get(tag, ())], live) for tag in criteria.required_tags]
+    parts += [sql.SQL("NOT {}").format(_has_tag([tag, *kin.get(tag, ())], live)) for tag in criteria.excluded_tags]
     if criteria.max_reason_age_days is not None:
         parts.append(sql.SQL("{} >= %(newest_since)s").format(_NEWEST.format(live=live)))
     return sql.SQL(" AND ").join([*parts, registered])
+
+
+def _has_tag(tags: Sequence[int], live: sql.Composable) -> sql.Composed:
+    any_of = sql.SQL("= ANY({})").format(sql.Literal(list(tags)))
+    return _HAS_TAG.format(tag=sql.SQL("= {}").format(sql.Literal(tags[0])) if len(tags) == 1 else any_of, live=live)
+
+
+def _kin_of(tag_ids: Sequence[int]) -> dict[int, list[int]]:
+    """The tags that stand for merged ones now, by the merged one's id."""
+    if not tag_ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_KIN, {"ids": list(tag_ids)})
+        return dict(cursor.fetchall())
 
 
 def _holder_reason(lead: str, row: str | None = None) -> sql.Composed:
@@ -399,6 +443,7 @@ _TAKE_UP = sql.SQL("""
         SELECT referral.id AS referral_id, referral.lead_id AS id, referral.zip, referral.profile_id
         FROM territories_referral referral
         WHERE referral.status = 'generated' AND referral.zip = ANY(%(zips)s::text[])
+          AND (referral.expires_at <= %(at)s) IS NOT TRUE
           AND EXISTS (SELECT 1 FROM held WHERE held.zip = referral.zip AND held.is_active)
         ORDER BY referral.id FOR NO KEY UPDATE
     ),
@@ -406,8 +451,14 @@ _TAKE_UP = sql.SQL("""
         SELECT profile.id, profile.min_score, profile.max_reason_age_days,
                ARRAY(SELECT tag_id FROM territories_generationprofile_required_tags required
                      WHERE required.generationprofile_id = profile.id) AS required,
+               ARRAY(SELECT coalesce(kin.kin_id, required.tag_id)
+                     FROM territories_generationprofile_required_tags required
+                     LEFT JOIN kin ON kin.tag_id = required.tag_id AND kin.is_last
+                     WHERE required.generationprofile_id = profile.id) AS required_now,
                ARRAY(SELECT tag_id FROM territories_generationprofile_excluded_tags excluded
-                     WHERE excluded.generationprofile_id = profile.id) AS excluded
+                     WHERE excluded.generationprofile_id = profile.id
+                     UNION SELECT kin_id FROM territories_generationprofile_excluded_tags excluded
+                     JOIN kin USING (tag_id) WHERE excluded.generationprofile_id = profile.id) AS excluded
         FROM territories_generationprofile profile WHERE profile.id IN (SELECT profile_id FROM waiting)
     ),
     judged AS MATERIALIZED (
@@ -415,7 +466,9 @@ _TAKE_UP = sql.SQL("""
                held.territory_id, held.contractor_id, held.price, held.rest,
                CASE WHEN lead.suppressed_at IS NOT NULL THEN 'suppressed'
                     WHEN lead.score < profile.min_score THEN 'score_fell'
-                    WHEN NOT {tags} @> profile.required OR {tags} && profile.excluded THEN 'tags_changed'
+                    WHEN lead.zip <> waiting.zip THEN 'moved'
+                    WHEN NOT ({tags} @> profile.required OR {tags} @> profile.required_now)
+                         OR {tags} && profile.excluded THEN 'tags_changed'
                     WHEN profile.max_reason_age_days IS NOT NULL
                          AND ({newest} >= %(at)s::timestamptz
                               - make_interval(hours => 24 * least(profile.max_reason_age_days, 1000000))) IS NOT TRUE

@@ -10,8 +10,8 @@ from django.db import connection
 PER_CONTRACTOR = 4  # at once: one receiver that hangs holds up its own messages only
 
 # Effect: counts an attempt and sets the moment at which it is taken for lost. A referral that is not assigned any more,
-# or whose territory has ended, is not sent, whether or not its message was withdrawn yet. Endpoints come in random
-# order, so that none waits behind others for ever. Index: webhookmessage_to_send, one probe an endpoint.
+# whose time is up, or whose territory has ended, is not sent, whether or not its message was withdrawn yet. Endpoints
+# come in random order, so that none waits behind others for ever. Index: webhookmessage_to_send, one probe an endpoint.
 _CLAIM = """
     WITH picked AS MATERIALIZED (
         SELECT due.id, endpoint.url, endpoint.secret,
@@ -24,10 +24,13 @@ _CLAIM = """
             LEFT JOIN territories_referral referral ON referral.id = message.referral_id
             WHERE message.contractor_id = endpoint.contractor_id AND message.status = 'pending'
                 AND message.next_attempt_at <= %(at)s AND (endpoint.is_enabled OR message.kind = 'test')
-                AND (message.kind <> 'referral.assigned' OR (referral.status = 'assigned' AND NOT EXISTS (
-                    SELECT 1 FROM territories_territory territory
-                    WHERE territory.id = referral.territory_id AND territory.to_at <= %(at)s
-                )))
+                AND (message.kind <> 'referral.assigned' OR (
+                    referral.status = 'assigned' AND (referral.expires_at <= %(at)s) IS NOT TRUE
+                    AND NOT EXISTS (
+                        SELECT 1 FROM territories_territory territory
+                        WHERE territory.id = referral.territory_id AND territory.to_at <= %(at)s
+                    )
+                ))
             ORDER BY message.next_attempt_at LIMIT %(per_contractor)s
             FOR NO KEY UPDATE OF message SKIP LOCKED
         ) due

@@ -91,7 +91,7 @@ def _tell_assigned(at: dt.datetime) -> int:
 
 
 def _tell_ended(at: dt.datetime) -> int:
-    """Who may have heard of a referral hears that it is not theirs any more, without the lead's data."""
+    """Who may have heard of a referral, or read it, hears that it is not theirs any more, without the lead's data."""
     heard = _messages_of(Kind.REFERRAL_ASSIGNED).filter(
         Q(attempts__gt=0) | Exists(WebhookAttempt.objects.filter(message=OuterRef("pk")))
     )
@@ -101,7 +101,10 @@ def _tell_ended(at: dt.datetime) -> int:
         (Referral.Status.EXPIRED, Kind.REFERRAL_EXPIRED),
     ):
         untold = _listened_to().filter(
-            Exists(heard), status=status, ended_at__gt=at - NEWS_FOR, contractor__isnull=False
+            Exists(heard) | Q(delivered_at__isnull=False),
+            status=status,
+            ended_at__gt=at - NEWS_FOR,
+            contractor__isnull=False,
         )
         made += _make(
             _message(

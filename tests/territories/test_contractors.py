@@ -20,7 +20,7 @@ from territories.contractors.operations import (
 )
 from territories.contractors.tokens import TokenRefused, create_token, revoke_token, rotate_token, tokens_of
 from territories.generation.taking import TakenUp
-from territories.models import Contractor, Referral, Territory, TerritoryWait
+from territories.models import Contractor, Referral, ReferralReturn, Territory, TerritoryWait
 from tests.conftest import NOW
 from tests.factories import make_lead, make_tag
 from tests.territories.holders import make_contractor, make_referral, make_territory
@@ -102,6 +102,17 @@ def test_what_makes_no_sense_in_a_state_is_refused_and_changes_nothing(busy) -> 
         with pytest.raises(StatusRefused):
             refused(contractor=busy, by=None, at=NOW)
     assert list(Referral.objects.order_by("pk").values()) == before
+
+
+def test_ending_a_contractor_ends_what_is_owed_to_it() -> None:
+    contractor = make_contractor()
+    referral = make_referral(contractor=contractor, status="returned")
+    wish = ReferralReturn.objects.create(
+        referral=referral, reason="sold", status="approved", requested_at=NOW, decided_at=NOW, is_replacement_owed=True
+    )
+    end_contractor(contractor=contractor, by=None, at=NOW)
+    wish.refresh_from_db()
+    assert not wish.is_replacement_owed
 
 
 def test_a_contractor_that_rests_for_a_day_loses_no_place_under_its_caps() -> None:

@@ -220,6 +220,31 @@ def test_a_lead_that_was_delivered_and_given_back_goes_only_to_a_later_holder_of
     ]
 
 
+@pytest.mark.parametrize("handed_on", [NOW - 30 * DAY, NOW - 5 * DAY])
+def test_who_took_the_zip_after_the_giver_had_got_the_lead_is_a_later_holder(tag, handed_on):
+    """It may come back days after the ZIP went on, and a form begins a period at midnight: both are later."""
+    lead = make_scored_lead(tags=[tag])
+    giver, later = make_contractor(), make_contractor()
+    got_at = NOW - 40 * DAY
+    make_referral(
+        lead=lead, contractor=giver, status=Status.RETURNED, at=NOW - 5 * DAY, assigned_at=got_at, delivered_at=got_at
+    )
+    make_territory(contractor=giver, from_at=NOW - 90 * DAY, to_at=handed_on)
+    make_territory(contractor=later, from_at=handed_on)
+    assert referred(make_profile(not_referred_days=0)) == {lead.pk}
+    assert Referral.objects.get(status=Status.ASSIGNED).contractor == later
+
+
+@pytest.mark.parametrize("what", ["points taken away", "archived", "yet to begin"])
+def test_what_gives_no_points_is_no_newer_reason(tag, what):
+    lead = make_scored_lead(tags=[tag], at=NOW - 100 * DAY)
+    newer = make_tag(base_score=-10 if what == "points taken away" else 100, is_archived=what == "archived")
+    assign(lead, newer, NOW + DAY if what == "yet to begin" else NOW - DAY)
+    drain_due(at=NOW)
+    assert referred(make_profile(max_reason_age_days=30)) == set()
+    assert referred(make_profile(name="Older", max_reason_age_days=100)) == {lead.pk}
+
+
 def test_who_holds_the_zip_since_the_very_moment_of_the_return_is_no_later_holder(tag):
     lead = make_scored_lead(tags=[tag])
     make_referral(lead=lead, status=Status.RETURNED, at=NOW - 200 * DAY)

@@ -105,6 +105,16 @@ def test_what_no_longer_fits_expires_and_says_why(tag):
     assert referrals[0].expires_at is None
 
 
+def test_what_has_expired_or_moved_away_is_not_taken_up(tag):
+    late = waiting(make_scored_lead(tags=[tag]), expires_at=NOW)
+    moved = waiting(make_scored_lead(tags=[tag], zip="07302"), zip="07030")
+    make_territory(contractor=make_contractor(), from_at=NOW)
+    assert take_up_zips(zips=["07030"], at=NOW) == TakenUp(expired=1)
+    assert fate(moved) == (Status.EXPIRED, "the ZIP is taken, and the lead has another ZIP by now")
+    late.refresh_from_db()
+    assert late.status == Status.GENERATED  # the sweep's to expire
+
+
 def test_the_best_fill_the_caps_and_the_others_expire(tag):
     referrals = [waiting(make_scored_lead(tags=[make_tag(base_score=base)])) for base in (300, 500, 400)]
     make_territory(contractor=make_contractor(daily_cap=2), from_at=NOW)

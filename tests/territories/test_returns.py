@@ -56,6 +56,39 @@ def test_a_return_waits_for_a_person_and_changes_nothing_meanwhile(now, manager,
     assert replaced == []
 
 
+def test_who_asked_not_to_be_contacted_is_offered_to_nobody_any_more(now, replaced) -> None:
+    contractor = make_contractor(auto_return_reasons=["do_not_contact"])
+    referral = make_referral(contractor=contractor)
+    give_back(referral, now, reason="do_not_contact")
+    assert referral.lead is not None
+    referral.lead.refresh_from_db()
+    assert referral.lead.suppressed_at == now
+    assert "asked not to be contacted" in referral.lead.suppressed_reason
+    waits = make_referral(contractor=make_contractor())
+    assert give_back(waits, now, reason="do_not_contact").status == "pending"
+    assert waits.lead is not None
+    waits.lead.refresh_from_db()
+    assert waits.lead.suppressed_at is None  # until somebody approves it
+
+
+def test_returns_that_wait_to_be_decided_use_the_quota(now, replaced) -> None:
+    contractor = make_contractor(return_quota_percent=20)
+    first, second, third, *_ = delivered_to(contractor, 10, now)
+    give_back(first, now)
+    wish = give_back(second, now)
+    with pytest.raises(ReturnRefused, match="0 of 2 returns used in 30 days, 2 to be decided"):
+        give_back(third, now)
+    refuse_return(wish=wish, at=now, by=None, note="It is theirs")
+    assert give_back(third, now).status == "pending"
+
+
+def test_nothing_is_owed_to_a_contractor_that_has_ended(now, replaced) -> None:
+    ended = make_contractor(status="ended")
+    wish = give_back(make_referral(contractor=ended), now)
+    approve_return(wish=wish, at=now, by=None)
+    assert (wish.is_replacement_owed, replaced) == (False, [])
+
+
 def test_a_reason_of_the_contractors_own_rules_is_approved_at_once(now, replaced) -> None:
     contractor = make_contractor(auto_return_reasons=["unreachable"])
     referral = make_referral(contractor=contractor)

@@ -112,7 +112,7 @@ class Holding:
 
 @dataclass
 class GivenBack:
-    """A lead that a contractor had and gave back, or that was taken from it."""
+    """A lead that a contractor had, since that moment, and gave back, or that was taken from it."""
 
     contractor: int
     at: dt.datetime
@@ -607,7 +607,7 @@ class Territories(RuleBasedStateMachine):
             assert self.suits(contractor.pk, referral.lead_id)
             for former in self.model.given_back[referral.lead_id]:
                 assert referral.contractor_id != former.contractor, "back to whom it came from"
-                assert territory.from_at > former.at, "to a holder who held the ZIP when it came back"
+                assert territory.from_at > former.at, "to a holder who held the ZIP when its giver got it"
 
     def check_caps(self, referrals: list[Referral]) -> None:
         for contractor in self.contractors:
@@ -632,7 +632,8 @@ class Territories(RuleBasedStateMachine):
             # Taken away after its delivery is as if it were given back; what was never read is not.
             if has_ended and referral.ended_at is not None and referral.delivered_at is not None:
                 assert referral.ended_at == self.at
-                self.model.given_back[referral.lead_id].append(GivenBack(referral.contractor_id, self.at))
+                given = GivenBack(referral.contractor_id, referral.assigned_at)
+                self.model.given_back[referral.lead_id].append(given)
             self.model.known[referral.pk] = (referral.status, referral.lead_id, referral.contractor_id)
 
     def check_replacements(self) -> None:
@@ -642,7 +643,8 @@ class Territories(RuleBasedStateMachine):
                 assert wish.replacement is None
                 continue
             assert wish.referral.status == "returned"
-            assert wish.is_replacement_owed == (wish.replacement is None)
+            is_owed = wish.replacement is None and self.model.status[wish.referral.contractor_id] != "ended"
+            assert wish.is_replacement_owed == is_owed
             if wish.replacement is not None:
                 assert wish.replacement.contractor_id == wish.referral.contractor_id
                 assert wish.replacement.lead_id != wish.referral.lead_id

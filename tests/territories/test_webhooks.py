@@ -542,6 +542,21 @@ def test_a_lead_that_must_not_go_out_any_more_cannot_be_sent_again() -> None:
     assert only_message(kind="referral.assigned").status == "dead"
 
 
+def test_who_read_a_lead_over_the_api_hears_when_it_is_taken_back() -> None:
+    referral = assign_lead(make_listener(URL, at=NOW), at=NOW)
+    deliver(ids=[referral.pk], at=NOW)
+    move_referral(referral=referral, to="cancelled", at=NOW + HOUR)
+    assert enqueue_messages(at=NOW + HOUR).ended == 1
+    assert only_message(kind="referral.cancelled").contractor == referral.contractor
+
+
+def test_what_has_expired_is_not_sent_even_before_the_sweep() -> None:
+    assign_lead(make_listener(URL, at=NOW), at=NOW, expires_at=NOW + HOUR)
+    transport = answering()
+    assert push_messages(at=NOW + HOUR, transport=transport).delivered == 0
+    assert transport.sent == []
+
+
 def test_nothing_is_sent_again_while_the_webhook_is_off() -> None:
     message = make_dead()
     WebhookEndpoint.objects.update(is_enabled=False)
