@@ -243,6 +243,15 @@ def test_a_zip_shows_holders_events_line_and_what_waits(manager_client) -> None:
     assert manager_client.get("/territories/zip/0703/").status_code == 404
 
 
+def test_a_transfer_says_what_expired_because_the_new_holder_does_not_want_it(manager_client) -> None:
+    territory = make_territory(make_contractor(), "07030")
+    other = make_contractor(company="Other", min_score=500)
+    make_referral(make_lead(score=100), contractor=territory.contractor, territory=territory, score=100)
+    url = reverse("territories:transfer-territory", args=[territory.pk])
+    html = manager_client.post(url, {"contractor": other.pk}, follow=True).content.decode()
+    assert "1 waits again. Of the leads that waited there 0 went to it; 1 fit no longer and expired." in html
+
+
 def test_a_territory_is_transferred_ended_and_called_off_on_the_page_of_its_zip(manager_client) -> None:
     acme, other = make_contractor(company="Acme"), make_contractor(company="Other")
     territory = make_territory(acme, "07030")
