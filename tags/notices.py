@@ -196,7 +196,7 @@ def run_check(run: JobRun) -> dict[str, Any]:
                 sent["sent"] += 1
     return {
         "expiring": sum(one.leads for one in found.tags),
-        "by_tag": [f"{one.tag} {one.leads:,} within {one.days:,} days" for one in found.tags],
+        "by_tag": [f"{one.tag} {one.leads:,} within {one.days:,} day{'s' * (one.days != 1)}" for one in found.tags],
         "digests_sent": sent["sent"],
         "digests_failed": sent["failed"],
         "perhaps_not_sent": sent["unsure"],
@@ -204,7 +204,7 @@ def run_check(run: JobRun) -> dict[str, Any]:
 
 
 def _log(job: Job, found: Notices) -> None:
-    by_tag = "; ".join(f"{one.tag}: {one.leads:,} within {one.days:,} days" for one in found.tags)
+    by_tag = "; ".join(f"{one.tag}: {one.leads:,} within {one.days:,} day{'s' * (one.days != 1)}" for one in found.tags)
     logger.info("%s (job %s): %s", job.title, job.pk, by_tag or "nothing expires soon")
 
 

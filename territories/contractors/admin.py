@@ -7,6 +7,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
 
+from territories.contractors.operations import tidy_company
 from territories.contractors.trail import Kind, agreement_of, note_changes, note_event
 from territories.models import Contractor, ContractorContact, ReferralReturn
 
@@ -15,6 +16,9 @@ class ContractorAdminForm(forms.ModelForm):
     auto_return_reasons = forms.MultipleChoiceField(
         choices=ReferralReturn.Reason.choices, required=False, widget=forms.CheckboxSelectMultiple
     )
+
+    def clean_company(self) -> str:
+        return tidy_company(self.cleaned_data["company"])
 
 
 class ContactInline(TabularInline):

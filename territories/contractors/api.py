@@ -35,6 +35,7 @@ from territories.contractors.operations import (
     pause_contractor,
     resume_contractor,
     save_contractor,
+    tidy_company,
 )
 from territories.contractors.queries import accounts_of
 from territories.holdings.api import Busy
@@ -127,7 +128,7 @@ class TagsField(serializers.ListField):
 class ContractorChangeSerializer(StrictSerializer):
     """Fields of a contractor; those that are not named stay as they are."""
 
-    company = serializers.CharField(max_length=200, help_text="Unique, whatever the case.")
+    company = serializers.CharField(max_length=200, help_text="Unique, whatever its case and blanks.")
     trade = serializers.CharField(max_length=100, required=False, allow_blank=True)
     time_zone = serializers.CharField(
         max_length=64,
@@ -162,6 +163,11 @@ class ContractorChangeSerializer(StrictSerializer):
         child=ContactSerializer(), required=False, max_length=50, help_text="All of them: they replace what was."
     )
     notes = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
+
+    def validate_company(self, company: str) -> str:
+        if not (company := tidy_company(company)):
+            raise ValidationError("Write the name with letters that show.")
+        return company
 
     def validate_time_zone(self, name: str) -> str:
         try:
@@ -413,7 +419,8 @@ class ContractorResume(ContractorMove):
     @extend_schema(
         operation_id="contractors_resume",
         summary="Resume a paused contractor",
-        description="It gets leads again, at once those that waited in its ZIPs, as far as wishes and caps allow.",
+        description="It gets leads again, at once those that waited in its ZIPs, as far as wishes and caps allow; "
+        "those that fit no longer expire.",
         tags=["Contractors"],
         request=None,
         parameters=[IDEMPOTENCY_KEY, REPLAYED],

@@ -8,7 +8,7 @@ from django.forms import formset_factory
 
 from accounts.forms import MoneyField, time_zones
 from tags.models import Tag
-from territories.contractors.operations import Contact
+from territories.contractors.operations import Contact, tidy_company
 from territories.contractors.tokens import MAX_DAYS, MAX_HOURS
 from territories.models import Contractor, ReferralReturn
 
@@ -112,7 +112,9 @@ class ContractorForm(forms.ModelForm):
         return cleaned
 
     def clean_company(self) -> str:
-        company: str = self.cleaned_data["company"]
+        company = tidy_company(self.cleaned_data["company"])
+        if not company:
+            raise forms.ValidationError("Write the name with letters that show.")
         others = Contractor.objects.real().filter(company__iexact=company).exclude(pk=self.instance.pk)
         if others.exists():
             raise forms.ValidationError(f"There is a contractor called {company} already.")

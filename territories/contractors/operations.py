@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, F, Q, QuerySet
 
 from accounts.models import User
+from imports.values import clean_text
 from tags.models import Tag
 from territories.contractors.trail import Kind, agreement_of, note_changes, note_event, version_of
 from territories.generation.taking import TakenUp, take_up_zips
@@ -49,10 +50,14 @@ class CompanyTaken(Exception):
 
 
 class ContractorStale(Exception):
-    """Somebody changed the contractor since the caller looked; `changes` are theirs, the newest last."""
+    """The caller has not seen the contractor as it is: `changes` are what came since, the newest last.
 
-    def __init__(self, changes: Sequence[ContractorEvent]) -> None:
+    Where the caller's version was never there, they are all that were made. `version` is the one in force.
+    """
+
+    def __init__(self, changes: Sequence[ContractorEvent], version: int) -> None:
         self.changes = changes
+        self.version = version
         super().__init__("Somebody changed this contractor meanwhile; nothing of yours was saved.")
 
 
@@ -60,13 +65,20 @@ class LoginRefused(Exception):
     """The contractor can have no such login."""
 
 
+def tidy_company(text: str) -> str:
+    """A company's name as it is kept and compared: no invisible characters, one blank between words."""
+    return clean_text(text)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What pausing or ending a contractor would find."""
+    """What pausing or ending a contractor would find, and what has ended."""
 
     assigned: int
     delivered: int
     converted: int
+    returned: int
+    cancelled: int
     held: int
     future: int
     waits: int
@@ -120,9 +132,10 @@ def save_contractor(
                 note_event(contractor=contractor, kind=Kind.MADE, at=at, by=by)
             else:
                 before = agreement_of(_lock(contractor))
-                if seen is not None and version_of(contractor) != seen:
-                    changes = ContractorEvent.objects.filter(contractor=contractor, kind=Kind.CHANGED, pk__gt=seen)
-                    raise ContractorStale(list(changes.select_related("by").order_by("pk")))
+                if seen is not None and (version := version_of(contractor)) != seen:
+                    changes = ContractorEvent.objects.filter(contractor=contractor, kind=Kind.CHANGED)
+                    changes = changes.select_related("by").order_by("pk")
+                    raise ContractorStale(list(changes.filter(pk__gt=seen) or changes), version)
                 names = {field.name for field in contractor._meta.concrete_fields} if fields is None else set(fields)
                 contractor.save(update_fields=names - {"id", "status", "user", "sandbox_of", "created_at"})
             if wanted_tags is not None:
@@ -165,7 +178,7 @@ def _future(contractor: Contractor, at: dt.datetime) -> QuerySet[Territory]:
 
 
 def _by_state(contractor: Contractor) -> dict[str, int]:
-    states = ("assigned", "delivered", "converted")
+    states = ("assigned", "delivered", "converted", "returned", "cancelled")
     counts: Mapping[str, int] = Referral.objects.filter(contractor=contractor).aggregate(
         **{state: Count("pk", filter=Q(status=state)) for state in states}
     )

@@ -1,17 +1,17 @@
 """Pages of contractors: the list, one with all that belongs to it, and pausing, resuming, ending it."""
 
 import datetime as dt
-from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
+from django.utils.cache import add_never_cache_headers
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.models import ApiToken
 from accounts.pages import HtmxHttpRequest, needs, person_of, show
 from territories.contractors.forms import (
     ContactForms,
@@ -39,13 +39,21 @@ from territories.contractors.queries import accounts_of
 from territories.contractors.tokens import NewToken, TokenRefused, create_token, revoke_token, rotate_token, tokens_of
 from territories.contractors.trail import version_of
 from territories.holdings.operations import TerritoriesBusy
-from territories.holdings.queries import rows_of, running
-from territories.models import Contractor, ContractorEvent, ReferralReturn, TerritoryWait
+from territories.holdings.queries import rows_of, running, taken_up_in_words
+from territories.models import Contractor, ReferralReturn, TerritoryWait
 
 SEES, MAKES, CHANGES = "territories.view_contractor", "territories.add_contractor", "territories.change_contractor"
 PAGE = 50
 SHOWN_ZIPS = 30
 SHOWN_EVENTS = 15
+# Of its referrals, with words that tell "delivered and still open" from the report's "ever delivered".
+STATES = (
+    ("assigned", "Assigned, not delivered"),
+    ("delivered", "Delivered, still open"),
+    ("converted", "Converted"),
+    ("returned", "Returned"),
+    ("cancelled", "Cancelled"),
+)
 
 
 def _find(pk: int) -> Contractor:
@@ -115,7 +123,7 @@ def _save(request: HtmxHttpRequest, form: ContractorForm, contacts: Any) -> Cont
 def edit_contractor(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Company, caps, wishes, returns, contacts. POST saves what nobody else has changed since the form was opened."""
     contractor, status = _find(pk), 200
-    stale: Sequence[ContractorEvent] = ()
+    stale: ContractorStale | None = None
     form = ContractorForm(request.POST or None, instance=contractor, initial={"version": version_of(contractor)})
     former = [
         {"name": one.name, "role": one.role, "email": one.email, "phone": one.phone}
@@ -127,10 +135,10 @@ def edit_contractor(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         try:
             saved = _save(request, form, contacts)
         except ContractorStale as refusal:
-            saved, stale, status = None, refusal.changes, 409
+            saved, stale, status = None, refusal, 409
             # What they changed is shown beside what was typed: who saves from here on has seen it.
             form.data = request.POST.copy()
-            form.data["version"] = str(refusal.changes[-1].pk)
+            form.data["version"] = str(refusal.version)
         if saved is not None:
             messages.success(request, f"Saved. It counts for leads that {saved} is assigned from now on.")
             return redirect(saved)
@@ -155,7 +163,6 @@ def _show(
     request: HtmxHttpRequest,
     contractor: Contractor,
     *,
-    new: NewToken | None = None,
     login: LoginForm | None = None,
     token: TokenForm | None = None,
     problem: str = "",
@@ -163,12 +170,15 @@ def _show(
 ) -> HttpResponse:
     at = timezone.now()
     (account,) = accounts_of([contractor], at)
+    standing, tokens = standing_of(contractor=contractor, at=at), tokens_of(contractor, at)
+    new = _take_new_token(request, contractor, tokens)
     territories = running(at).filter(contractor=contractor).select_related("contractor").order_by("zip", "from_at")
     context = {
         "contractor": contractor,
         "account": account,
         "caps": _caps(contractor, account.usage),
-        "standing": standing_of(contractor=contractor, at=at),
+        "standing": standing,
+        "states": [(status, label, getattr(standing, status)) for status, label in STATES],
         "rows": rows_of(list(territories[:SHOWN_ZIPS]), at),
         "row_count": territories.count(),
         "waits": TerritoryWait.objects.filter(contractor=contractor, ended_at__isnull=True).order_by("zip"),
@@ -178,17 +188,16 @@ def _show(
         "reasons": contractor_reasons(contractor),
         "events": contractor.events.select_related("by").order_by("-pk")[:SHOWN_EVENTS],
         "event_count": contractor.events.count(),
-        "tokens": tokens_of(contractor, at),
+        "tokens": tokens,
         "new": new,
         "login": login or LoginForm(),
         "token_form": token or TokenForm(),
         "problem": problem,
-        "webhook_url": _url_if_there("territories:webhook", contractor.pk),
         "may_change": person_of(request).has_perm(CHANGES),
     }
     response = show(request, "territories/contractor.html", context, status=status)
     if new is not None:
-        response["Cache-Control"] = "no-store"  # the token is on the page
+        add_never_cache_headers(response)  # the token is on the page
     return response
 
 
@@ -205,13 +214,6 @@ def _caps(contractor: Contractor, usage: Any) -> list[dict[str, Any]]:
         ("In total", usage.total, contractor.total_cap),
     )
     return [{"label": label, "used": used, "cap": cap} for label, used, cap in parts]
-
-
-def _url_if_there(name: str, *args: int) -> str:
-    try:
-        return reverse(name, args=args)
-    except NoReverseMatch:
-        return ""
 
 
 # Pause, resume, end ---------------------------------------------------------------------------------------------------
@@ -262,7 +264,7 @@ def _moved(request: HtmxHttpRequest, contractor: Contractor, action: str, at: dt
     by = person_of(request)
     if action == "resume":
         taken_up = resume_contractor(contractor=contractor, by=by, at=at)
-        return f"{contractor} gets leads again. Of those that waited in its ZIPs {taken_up.assigned:,} went to it."
+        return f"{contractor} gets leads again. {taken_up_in_words(taken_up)}"
     if action == "pause":
         done = pause_contractor(contractor=contractor, by=by, at=at)
         return f"{contractor} is paused. {_taken_back(done)} Its ZIPs stay its own."
@@ -317,7 +319,24 @@ def make_token(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         new = create_token(contractor=contractor, at=timezone.now(), by=person_of(request), **form.cleaned_data)
     except TokenRefused as refusal:
         return _show(request, contractor, token=form, problem=str(refusal), status=422)
-    return _show(request, contractor, new=new)
+    return _show_once(request, contractor, new)
+
+
+def _new_token_of(contractor: Contractor) -> str:
+    """A new token's place in the session, from the answer to the form to the page that shows it once."""
+    return f"new-token-{contractor.pk}"
+
+
+def _show_once(request: HtmxHttpRequest, contractor: Contractor, new: NewToken) -> HttpResponse:
+    """Show it on the page of the contractor: were it the answer itself, loading it again would make another token."""
+    request.session[_new_token_of(contractor)] = {"key": new.token.token_key, "text": new.text}
+    return redirect(contractor)
+
+
+def _take_new_token(request: HtmxHttpRequest, contractor: Contractor, tokens: list[ApiToken]) -> NewToken | None:
+    """The token that was made just now, if any; the next page knows its text no more."""
+    kept = request.session.pop(_new_token_of(contractor), None) if request.method == "GET" else None
+    return next((NewToken(one, kept["text"]) for one in tokens if kept and one.token_key == kept["key"]), None)
 
 
 @require_POST
@@ -339,7 +358,7 @@ def rotate(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         )
     except TokenRefused as refusal:
         return _show(request, contractor, problem=str(refusal), status=409)
-    return _show(request, contractor, new=new)
+    return _show_once(request, contractor, new)
 
 
 @require_POST

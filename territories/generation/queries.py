@@ -9,6 +9,8 @@ from territories.generation import registry
 from territories.generation.runs import GENERATE
 from territories.models import GenerationProfile
 
+SHOWN_RUNS = 10
+
 
 def find_profile(text: str) -> GenerationProfile:
     """The profile with this name, one in use before archived ones, or with this id. Raises DoesNotExist, in words."""
@@ -42,6 +44,11 @@ def last_runs(profiles: Sequence[GenerationProfile]) -> dict[int, Job]:
     return {int(job.params["profile_id"]): job for job in Job.objects.filter(pk__in=newest)}
 
 
+def runs_of(profile: GenerationProfile) -> list[Job]:
+    """The last runs of a profile, the newest first. Index: job_by_kind."""
+    return list(Job.objects.filter(kind=GENERATE, key=f"profile-{profile.pk}").order_by("-pk")[:SHOWN_RUNS])
+
+
 def in_words(profile: GenerationProfile) -> list[str]:
     """What leads a profile takes, one statement a line."""
     lines = [f"score {profile.min_score:,} or more"]
@@ -55,7 +62,9 @@ def in_words(profile: GenerationProfile) -> list[str]:
     if places:
         lines.append(f"in {' and '.join(places)}")
     if profile.max_reason_age_days is not None:
-        lines.append(f"newest reason at most {profile.max_reason_age_days:,} days old")
+        lines.append(
+            f"newest reason at most {profile.max_reason_age_days:,} day{'s' * (profile.max_reason_age_days != 1)} old"
+        )
     if profile.not_referred_days:
-        lines.append(f"not referred within {profile.not_referred_days:,} days")
+        lines.append(f"not referred within {profile.not_referred_days:,} day{'s' * (profile.not_referred_days != 1)}")
     return [*lines, *registry.in_words(profile.criteria)]

@@ -16,7 +16,7 @@ from territories.generation.dealing import preview_generation
 from territories.generation.forms import ProfileForm, version_of
 from territories.generation.previews import tell
 from territories.generation.profiles import NameTaken, ProfileStale, archive_profile, restore_profile, save_profile
-from territories.generation.queries import in_words, last_runs, profiles_in_use
+from territories.generation.queries import in_words, last_runs, profiles_in_use, runs_of
 from territories.generation.runs import GENERATE, ProfileArchived, start_generation
 from territories.generation.undo import RunAtWork, RunStanding, standing_of_run, take_back_run
 from territories.models import GenerationProfile
@@ -101,7 +101,7 @@ def _show_profile(
         "form": form,
         "may_edit": may_edit,
         "words": in_words(profile) if profile.pk and not form.is_bound else [],
-        "last_run": last_runs([profile]).get(profile.pk) if profile.pk else None,
+        "runs": runs_of(profile) if profile.pk else [],
     }
     return show(request, "territories/generation_profile.html", context, status=status)
 

@@ -36,7 +36,9 @@ from territories.holdings.operations import (
     TerritoryOver,
     TerritoryTaken,
     assign_territories,
+    check_period,
     end_territories,
+    lift_end,
     transfer_territory,
 )
 from territories.holdings.queries import not_called_off, propose_assignment
@@ -103,7 +105,9 @@ class AssignSerializer(StrictSerializer):
     contractor = StrictIntegerField(help_text="The id of a contractor.")
     from_at = UtcDateTimeField(required=False, allow_null=True, help_text="When it begins; now when not given.")
     to_at = UtcDateTimeField(
-        required=False, allow_null=True, help_text="When it ends, that moment excluded; without, it has no end."
+        required=False,
+        allow_null=True,
+        help_text="When it ends, that moment excluded; later than now. Without, it has no end.",
     )
     note = serializers.CharField(required=False, allow_blank=True, max_length=500, help_text="Why; kept with it.")
     dry_run = StrictBooleanField(required=False, default=False, help_text="Tell what it would do, and do nothing.")
@@ -124,7 +128,15 @@ class EndSerializer(StrictSerializer):
     """When, and why."""
 
     to_at = UtcDateTimeField(required=False, allow_null=True, help_text="Now when not given; never in the past.")
+    no_end = StrictBooleanField(
+        required=False, default=False, help_text="Take the planned end back instead; not together with `to_at`."
+    )
     note = serializers.CharField(required=False, allow_blank=True, max_length=500, help_text="Why; kept with it.")
+
+    def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if asked["no_end"] and asked.get("to_at"):
+            raise ValidationError({"no_end": ["Leave out `to_at`: it cannot end then and have no end."]})
+        return asked
 
 
 class TransferSerializer(StrictSerializer):
@@ -150,6 +162,9 @@ class StretchSerializer(serializers.Serializer):
     to_at = UtcDateTimeField()
     contractor = HolderSerializer(allow_null=True, help_text="Null: nobody held the ZIP.")
     territory = serializers.IntegerField(allow_null=True, help_text="The id of the territory.")
+    entered_late_at = UtcDateTimeField(
+        allow_null=True, help_text="When it was entered, where that is more than a day after it began; otherwise null."
+    )
 
 
 class MadeSerializer(serializers.Serializer):
@@ -276,7 +291,9 @@ class TerritoryList(IdempotentView):
         operation_id="territories_assign",
         summary="Assign ZIPs to a contractor",
         description="All of them for the period, or none: where somebody holds one, the answer is 409 and `conflicts` "
-        "names every territory that stands in the way. Leads that wait in ZIPs that begin by now are assigned at once. "
+        "names every territory that stands in the way. Leads that wait in ZIPs that begin by now are assigned at once; "
+        "those for which the contractor's wishes and caps leave no room expire. A period may begin in the past, but "
+        "not lie in it: that would rewrite who held the ZIP. "
         "With `dry_run` nothing is changed: 200 tells what is free and what is not.",
         tags=["Territories"],
         request=AssignSerializer,
@@ -339,8 +356,7 @@ class TerritoryList(IdempotentView):
 
 
 def _proposed(zips: list[str], from_at: dt.datetime, to_at: dt.datetime | None, at: dt.datetime) -> Answer:
-    if to_at is not None and to_at <= from_at:
-        raise ValidationError({"to_at": ["The end must come after the beginning."]})
+    check_period(from_at=from_at, to_at=to_at, at=at)
     proposal = propose_assignment(zips=zips, from_at=from_at, to_at=to_at, min_score=1, at=at)
     body = {
         "zips": [one.zip for one in proposal.free],
@@ -383,7 +399,8 @@ class TerritoryEnd(TerritoryAct):
         operation_id="territories_end",
         summary="End a territory",
         description="Now, or at a moment to come. What was assigned and not delivered by then is taken back and "
-        "offered to the next holder; delivered and converted leads stay. One that has not begun is called off.",
+        "offered to the next holder; delivered and converted leads stay. One that has not begun is called off. With "
+        "`no_end` a planned end is taken back, where nobody follows.",
         tags=["Territories"],
         request=EndSerializer,
         parameters=[IDEMPOTENCY_KEY, REPLAYED],
@@ -399,14 +416,13 @@ class TerritoryEnd(TerritoryAct):
             form = EndSerializer(data=request.data)
             form.is_valid(raise_exception=True)
             asked = form.validated_data
+            who: Any = {"by": person_of(request), "at": at, "note": asked.get("note", "")}
             try:
-                ended = end_territories(
-                    ids=[territory.pk],
-                    to_at=asked.get("to_at"),
-                    by=person_of(request),
-                    at=at,
-                    note=asked.get("note", ""),
-                )
+                if asked["no_end"]:
+                    lift_end(territory=territory, **who)
+                    ended = Ended()
+                else:
+                    ended = end_territories(ids=[territory.pk], to_at=asked.get("to_at"), **who)
             except REFUSALS as refusal:
                 raise refused(refusal) from refusal
             return self.told(territory.pk, ended)
@@ -494,12 +510,14 @@ class TerritoryExclusivity(ApiView):
                             "to_at": "2026-06-01T04:00:00Z",
                             "contractor": None,
                             "territory": None,
+                            "entered_late_at": None,
                         },
                         {
                             "from_at": "2026-06-01T04:00:00Z",
                             "to_at": "2026-07-01T04:00:00Z",
                             "contractor": {"id": 4, "company": "Harbor Roofing"},
                             "territory": 12,
+                            "entered_late_at": None,
                         },
                     ],
                     "referral_count": 1,
@@ -568,6 +586,7 @@ def _proof(proof: Proof) -> dict[str, Any]:
                 "to_at": one.to_at,
                 "contractor": one.territory.contractor if one.territory else None,
                 "territory": one.territory.pk if one.territory else None,
+                "entered_late_at": one.territory.entered_late_at if one.territory else None,
             }
             for one in proof.stretches
         ],

@@ -96,21 +96,38 @@ def referrals_of(*, zip_code: str, from_at: dt.datetime, to_at: dt.datetime) -> 
     return made.select_related("contractor", "lead").order_by("made_at", "pk")
 
 
-HEADER = ("what", "zip", "from", "to", "contractor", "referral", "lead", "status", "assigned", "delivered", "ended")
+HEADER = (
+    "what",
+    "zip",
+    "from",
+    "to",
+    "contractor",
+    "referral",
+    "lead",
+    "status",
+    "assigned",
+    "delivered",
+    "ended",
+    "entered_late",
+)
 
 
 def csv_rows(proof: Proof) -> Iterator[tuple[object, ...]]:
-    """The proof as rows: the statement, each stretch, each referral. Moments in UTC."""
+    """The proof as rows: the statement, each stretch, each referral. Moments in UTC.
+
+    entered_late: when a territory was entered, where that is more than a day after it began.
+    """
     yield HEADER
     verdict = "exclusive" if proof.is_proven else "NOT exclusive"
     told = f"{verdict}: {proof.overlaps} overlaps, {proof.strays} strays, {proof.doubles} doubles"
-    yield (told, proof.zip, _utc(proof.from_at), _utc(proof.to_at), *[""] * 7)
+    yield (told, proof.zip, _utc(proof.from_at), _utc(proof.to_at), *[""] * 8)
     for stretch in proof.stretches:
         what, who = ("held", stretch.territory.contractor) if stretch.territory else ("held by nobody", "")
-        yield (what, proof.zip, _utc(stretch.from_at), _utc(stretch.to_at), who, *[""] * 6)
+        entered = _utc(stretch.territory.entered_late_at) if stretch.territory else ""
+        yield (what, proof.zip, _utc(stretch.from_at), _utc(stretch.to_at), who, *[""] * 6, entered)
     for one in referrals_of(zip_code=proof.zip, from_at=proof.from_at, to_at=proof.to_at).iterator():
         moments = (_utc(one.assigned_at), _utc(one.delivered_at), _utc(one.ended_at))
-        yield ("referral", one.zip, "", "", one.contractor or "", one.pk, one.lead_id or "", one.status, *moments)
+        yield ("referral", one.zip, "", "", one.contractor or "", one.pk, one.lead_id or "", one.status, *moments, "")
 
 
 def _utc(at: dt.datetime | None) -> str:

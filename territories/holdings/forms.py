@@ -20,9 +20,19 @@ def holders() -> QuerySet[Contractor]:
     return Contractor.objects.real().exclude(status=Contractor.Status.ENDED).order_by("company")
 
 
+def of_this_age(date: dt.date) -> None:
+    """Refuses days whose beginning no calendar of another time zone may have."""
+    if not 1900 <= date.year <= 9000:
+        raise forms.ValidationError("Choose a day from 1900 to 9000.")
+
+
 def date_field(label: str, help_text: str) -> forms.DateField:
     return forms.DateField(
-        label=label, required=False, help_text=help_text, widget=forms.DateInput(attrs={"type": "date"})
+        label=label,
+        required=False,
+        help_text=help_text,
+        widget=forms.DateInput(attrs={"type": "date"}),
+        validators=[of_this_age],
     )
 
 
@@ -80,7 +90,7 @@ class AssignForm(forms.Form):
     def _take(self, name: str, read: ReadZips, found: set[str]) -> None:
         found.update(read.zips)
         if read.odd:
-            odd = ", ".join(f"“{one}”" for one in read.odd[:8])
+            odd = ", ".join(read.odd[:8])
             more = f" and {len(read.odd) - 8:,} more" if len(read.odd) > 8 else ""
             self.add_error(name, f"{odd}{more} is no ZIP; write five digits.")
 
@@ -90,7 +100,9 @@ class AssignForm(forms.Form):
         return (beginning_of(from_date) if from_date else at), (beginning_of(to_date) if to_date else None)
 
 
-class EndForm(forms.Form):
+class ActForm(forms.Form):
+    """A day, and why."""
+
     date = date_field("On", f"As this day begins in {ZONE}; blank: now.")
     note = forms.CharField(label="Note", required=False, max_length=500)
 
@@ -100,7 +112,27 @@ class EndForm(forms.Form):
         return beginning_of(date) if date else None
 
 
-class TransferForm(EndForm):
+class EndForm(ActForm):
+    """When a territory ends: said in so many words, because an end cannot be taken back once it has come."""
+
+    NOW, DAY, NEVER = "now", "day", "never"
+    when = forms.ChoiceField(
+        label="When",
+        choices=[(NOW, "Now"), (DAY, "On a day"), (NEVER, "No end")],
+        error_messages={"required": "Choose when it is to end."},
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        when, date = cleaned.get("when"), cleaned.get("date")
+        if when == self.DAY and not date and "date" not in self.errors:
+            self.add_error("date", "Name the day.")
+        if when in (self.NOW, self.NEVER) and date:
+            self.add_error("when", "You named a day as well. Choose “On a day”, or empty the day.")
+        return cleaned
+
+
+class TransferForm(ActForm):
     contractor = forms.ModelChoiceField(holders(), label="To", empty_label="Choose…")
     field_order = ["contractor", "date", "note"]
 
@@ -126,12 +158,11 @@ class ProofForm(forms.Form):
         since, until = cleaned.get("since"), cleaned.get("until")
         if since and until and until < since:
             self.add_error("until", "The last day must not come before the first.")
-        if (until and until.year > 9000) or (since and since.year < 1900):
-            self.add_error("until", "Choose days of this age.")
         return cleaned
 
     def period(self, today: dt.date) -> tuple[dt.datetime, dt.datetime]:
         """[from, to) of a valid form; a year until today where no day is given."""
-        until = self.cleaned_data["until"] or today
-        since = self.cleaned_data["since"] or min(until, today) - dt.timedelta(days=365)
+        since = self.cleaned_data["since"]
+        until = self.cleaned_data["until"] or max(today, since or today)
+        since = since or min(until, today) - dt.timedelta(days=365)
         return beginning_of(since), beginning_of(until + dt.timedelta(days=1))

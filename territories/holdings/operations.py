@@ -15,7 +15,7 @@ from psycopg.errors import DeadlockDetected, ExclusionViolation
 from accounts.models import User
 from territories.generation.requeue import requeue_referrals
 from territories.generation.taking import TakenUp, take_up_zips
-from territories.holdings.periods import in_words
+from territories.holdings.periods import day_in_words, in_words
 from territories.holdings.zips import check_zips
 from territories.models import Contractor, Referral, Territory, TerritoryEvent, TerritoryWait
 from territories.referrals.lifecycle import move_referrals
@@ -176,9 +176,15 @@ def _lock_holder(contractor: Contractor) -> Contractor:
     return now
 
 
-def _check_period(from_at: dt.datetime, to_at: dt.datetime | None) -> None:
+def check_period(*, from_at: dt.datetime, to_at: dt.datetime | None, at: dt.datetime) -> None:
+    """Raises PeriodRefused where an assignment for [from_at, to_at) would hold nothing, or only rewrite what has been.
+
+    A beginning in the past is taken: agreements are entered late, and the proof of exclusivity says so.
+    """
     if to_at is not None and to_at <= from_at:
         raise PeriodRefused("The end must come after the beginning.")
+    if to_at is not None and to_at <= at:
+        raise PeriodRefused("A period that is over would rewrite who held the ZIP. Let it end later than now.")
 
 
 def assign_territories(
@@ -197,9 +203,8 @@ def assign_territories(
     ZipsRefused, PeriodRefused, NotAHolder, TerritoryTaken, TerritoriesBusy.
     """
     wanted = check_zips(zips)
-    _check_period(from_at, to_at)
+    check_period(from_at=from_at, to_at=to_at, at=at)
     has_begun = from_at <= at
-    is_over = to_at is not None and to_at <= at
     with _one_change(wanted, from_at, to_at):
         holder = _lock_holder(contractor)
         lock_zips(wanted)
@@ -212,13 +217,13 @@ def assign_territories(
             to_at=to_at,
             kind=Kind.ASSIGNED,
             taken_up_at=at if has_begun else None,
-            wound_up_at=at if is_over else None,
+            wound_up_at=None,
             by_id=by.pk if by else None,
             at=at,
             note=note,
         )
         _leave_lines(zips=wanted, contractor=holder, at=at)
-        taken_up = take_up_zips(zips=wanted, at=at, by=by) if has_begun and not is_over else TakenUp()
+        taken_up = take_up_zips(zips=wanted, at=at, by=by) if has_begun else TakenUp()
     return Assigned(territory_ids=ids, zips=wanted, has_begun=has_begun, taken_up=taken_up)
 
 
@@ -239,6 +244,31 @@ def end_territories(
         if to_at <= at:
             lock_dealing()
         return _end(territories, to_at=to_at, kind=Kind.ENDED, by=by, at=at, note=note)
+
+
+def lift_end(*, territory: Territory, by: User | None, at: dt.datetime, note: str = "") -> Territory:
+    """Take back the end that a territory is planned to have: it holds its ZIP without an end again.
+
+    Raises TerritoryOver, PeriodRefused where no end is planned, and TerritoryTaken where somebody follows.
+    """
+    with _one_change([territory.zip], at, None, besides=[territory.pk]):
+        (now,) = _lock_running([territory.pk], [territory.zip], at)
+        if now.to_at is None:
+            raise PeriodRefused(f"{now.contractor} holds {now.zip} without an end already.")
+        if followers := overlapping(zips=[now.zip], from_at=now.to_at, to_at=None, besides=[now.pk]):
+            raise TerritoryTaken(followers)
+        TerritoryEvent.objects.create(
+            zip=now.zip,
+            territory=now,
+            kind=Kind.ASSIGNED,
+            at=at,
+            effective_at=max(now.from_at, at),
+            by=by,
+            note=f"without an end again, no longer until {day_in_words(now.to_at)}" + (f": {note}" if note else ""),
+        )
+        now.to_at = None
+        now.save(update_fields=["to_at"])
+    return now
 
 
 def call_off_territory(*, territory: Territory, by: User | None, at: dt.datetime, note: str = "") -> Ended:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from django.db.models import F, Q
 
+from territories.generation.taking import TakenUp
 from territories.holdings.operations import overlapping
 from territories.holdings.places import place_of_zip
-from territories.models import Territory, TerritoryWait
+from territories.models import Referral, Territory, TerritoryWait
 from territories.models.territories import TerritoryQuerySet
 from territories.queries import Waiting, waiting_by_zip
 
@@ -36,14 +37,23 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What assigning ZIPs for a period would do now: those that are free, and what stands in the way of others."""
+    """What assigning ZIPs for a period would do now: those that are free, and what stands in the way of others.
+
+    made: leads that were made to wait in the free ones.
+    """
 
     free: list[FreeZip]
     conflicts: list[Territory]
+    made: int
 
     @property
     def taken(self) -> int:
         return len({one.zip for one in self.conflicts})
+
+    @property
+    def unknown(self) -> list[str]:
+        """Free ones that the table of ZIPs does not know."""
+        return [one.zip for one in self.free if not one.place]
 
     @property
     def leads(self) -> int:
@@ -52,6 +62,14 @@ class Proposal:
     @property
     def best_score(self) -> int:
         return max((one.waiting.best_score for one in self.free), default=0)
+
+
+def taken_up_in_words(done: TakenUp) -> str:
+    """What became of the leads that waited in ZIPs which got a holder, as a sentence about that holder."""
+    if not (done.assigned or done.expired):
+        return "No lead that waited there went to it."
+    expired = f"; {done.expired:,} fit no longer and expired" if done.expired else ""
+    return f"Of the leads that waited there {done.assigned:,} went to it{expired}."
 
 
 def lines(zips: Collection[str] | None = None) -> dict[str, list[TerritoryWait]]:
@@ -137,5 +155,7 @@ def propose_assignment(
     free = [zip_code for zip_code in sorted(set(zips)) if zip_code not in taken]
     waiting = waiting_by_zip(min_score=min_score, zips=free)
     return Proposal(
-        free=describe_free({zip_code: waiting.get(zip_code, Waiting()) for zip_code in free}, at), conflicts=conflicts
+        free=describe_free({zip_code: waiting.get(zip_code, Waiting()) for zip_code in free}, at),
+        conflicts=conflicts,
+        made=Referral.objects.real().filter(zip__in=free, status=Referral.Status.GENERATED).count(),
     )

@@ -17,7 +17,7 @@ from accounts.models import User
 from accounts.pages import HtmxHttpRequest, needs, person_of, show
 from leads.spreadsheet import csv_lines
 from territories.holdings.exclusivity import SHOWN, csv_rows, prove_exclusivity, referrals_of, title_of
-from territories.holdings.forms import ZONE, AssignForm, EndForm, JoinForm, ProofForm, TransferForm
+from territories.holdings.forms import ZONE, ActForm, AssignForm, EndForm, JoinForm, ProofForm, TransferForm
 from territories.holdings.operations import (
     Ended,
     NotAHolder,
@@ -28,9 +28,11 @@ from territories.holdings.operations import (
     TerritoryTaken,
     WaitRefused,
     assign_territories,
+    check_period,
     end_territories,
     join_waitlist,
     leave_waitlist,
+    lift_end,
     transfer_territory,
 )
 from territories.holdings.periods import business_zone, day_in_words
@@ -43,6 +45,7 @@ from territories.holdings.queries import (
     rows_of,
     running,
     state_of,
+    taken_up_in_words,
 )
 from territories.holdings.zips import ZipsRefused
 from territories.models import Contractor, Referral, Territory, TerritoryEvent, TerritoryWait
@@ -182,6 +185,11 @@ def assign(request: HtmxHttpRequest) -> HttpResponse:
     if not form.is_valid():
         return show(request, "territories/assign.html", {"form": form, "zone": ZONE}, status=422)
     from_at, to_at = form.period(at)
+    try:
+        check_period(from_at=from_at, to_at=to_at, at=at)
+    except PeriodRefused as refusal:
+        form.add_error("to_date", str(refusal))
+        return show(request, "territories/assign.html", {"form": form, "zone": ZONE}, status=422)
     if "confirm" not in request.POST:
         return _preview(request, form, from_at, to_at, at)
     try:
@@ -201,15 +209,19 @@ def assign(request: HtmxHttpRequest) -> HttpResponse:
         form.add_error(None, f"Nothing was given. {refusal}")
         return show(request, "territories/assign.html", {"form": form, "zone": ZONE}, status=409)
     contractor, count = form.cleaned_data["contractor"], len(done.zips)
-    begins = (
-        f"Of the leads that waited there {done.taken_up.assigned:,} went to it."
-        if done.has_begun
-        else f"It begins {day_in_words(from_at)}."
-    )
+    begins = f"It begins {day_in_words(from_at)}."
+    if done.has_begun:
+        since = f"It counts from {day_in_words(from_at)}. " if _is_before_today(from_at, at) else ""
+        begins = f"{since}{taken_up_in_words(done.taken_up)}"
     messages.success(request, f"{contractor} got {count:,} ZIP{'' if count == 1 else 's'}. {begins}")
     if count == 1:
         return redirect("territories:zip", done.zips[0])
     return redirect(contractor)
+
+
+def _is_before_today(moment: dt.datetime, at: dt.datetime) -> bool:
+    zone = business_zone()
+    return moment.astimezone(zone).date() < at.astimezone(zone).date()
 
 
 def _preview(
@@ -235,6 +247,8 @@ def _preview(
         "from_at": from_at,
         "to_at": to_at,
         "begins_now": from_at <= at,
+        "is_backdated": _is_before_today(from_at, at),
+        "unknown": " ".join(proposal.unknown[:SAMPLE]),
         "sample": proposal.free[:SAMPLE],
         "conflicts": proposal.conflicts[:SAMPLE],
         "free_text": " ".join(one.zip for one in proposal.free),
@@ -285,6 +299,7 @@ def _zip(
         "problem": problem,
         "open_pk": open_pk,
         "zone": ZONE,
+        "last": next((row["territory"] for row in rows if row["state"] != "called off"), None),
         "end_form": EndForm(),
         "transfer_form": TransferForm(),
         "join_form": JoinForm(),
@@ -296,7 +311,7 @@ def _zip(
 def _act(
     request: HtmxHttpRequest,
     pk: int,
-    form: EndForm,
+    form: ActForm,
     name: str,
     act: Callable[[Territory, User, dt.datetime], str],
 ) -> HttpResponse:
@@ -318,19 +333,23 @@ def _told(ended: Ended) -> str:
         return "No lead was taken back."
     leads = f"{ended.cancelled:,} lead{'' if ended.cancelled == 1 else 's'}"
     return (
-        f"{leads} not delivered {'was' if ended.cancelled == 1 else 'were'} taken back; {ended.requeued:,} wait again."
+        f"{leads} not delivered {'was' if ended.cancelled == 1 else 'were'} taken back; {ended.requeued:,} "
+        f"{'waits' if ended.requeued == 1 else 'wait'} again."
     )
 
 
 @require_POST
 @needs(SEES, CHANGES)
 def end(request: HtmxHttpRequest, pk: int) -> HttpResponse:
-    """End a territory now or at a date; one that has not begun is called off."""
+    """End a territory now or at a date, or take a planned end back; one that has not begun is called off."""
     form = EndForm(request.POST)
 
     def act(territory: Territory, by: User, at: dt.datetime) -> str:
-        to_at = form.moment()
-        ended = end_territories(ids=[territory.pk], to_at=to_at, by=by, at=at, note=form.cleaned_data["note"])
+        to_at, note = form.moment(), form.cleaned_data["note"]
+        if form.cleaned_data["when"] == EndForm.NEVER:
+            lift_end(territory=territory, by=by, at=at, note=note)
+            return f"{territory.contractor} holds {territory.zip} without an end again."
+        ended = end_territories(ids=[territory.pk], to_at=to_at, by=by, at=at, note=note)
         if ended.called_off:
             return f"{territory.zip} is called off for {territory.contractor}: it will never begin."
         if to_at is not None and to_at > at:
@@ -358,8 +377,7 @@ def transfer(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         new = Territory.objects.select_related("contractor").get(pk=done.territory_id)
         if new.from_at > at:
             return f"{new.contractor} holds {new.zip} from {day_in_words(new.from_at)} on."
-        got = done.ended.taken_up.assigned
-        return f"{new.contractor} holds {new.zip} now. {_told(done.ended)} {got:,} went to the new holder at once."
+        return f"{new.contractor} holds {new.zip} now. {_told(done.ended)} {taken_up_in_words(done.ended.taken_up)}"
 
     return _act(request, pk, form, "transfer_form", act)
 

@@ -78,6 +78,11 @@ class Territory(models.Model):
     def __str__(self) -> str:
         return f"{self.zip} of {self.contractor}"
 
+    @property
+    def entered_late_at(self) -> dt.datetime | None:
+        """When it was entered, where that is more than a day after it began: who reads a proof must know."""
+        return self.created_at if self.created_at - self.from_at > dt.timedelta(days=1) else None
+
 
 class TerritoryEvent(models.Model):
     """What was done to the holding of a ZIP, by whom and when."""

@@ -63,8 +63,7 @@ def _show(request: HtmxHttpRequest, *, pk: int = 0, problem: str = "", status: i
     counts = dict(real.order_by().values_list("status").annotate(Count("pk")))
     count = counts.get(chosen, 0)
     pages = max(1, -(-count // PAGE))
-    text = request.GET.get("page", "")
-    number = min(max(int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 1, 1), pages)
+    number = min(max(_page_number(request), 1), pages)
     order = ["requested_at", "pk"] if chosen == Status.PENDING else [F("decided_at").desc(nulls_last=True), "-pk"]
     found = (
         real.filter(status=chosen)
@@ -85,6 +84,12 @@ def _show(request: HtmxHttpRequest, *, pk: int = 0, problem: str = "", status: i
         "typed": request.POST.get("note", ""),
     }
     return show(request, "territories/returns.html", context, status=status)
+
+
+def _page_number(request: HtmxHttpRequest) -> int:
+    """The page that the address or the form of a decision names; 1 where that is no number."""
+    text = request.POST.get("page", request.GET.get("page", ""))
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 1
 
 
 def _rows(wishes: list[ReferralReturn], at: dt.datetime) -> list[Row]:
@@ -114,15 +119,22 @@ def _decide(
 ) -> HttpResponse:
     wish = get_object_or_404(ReferralReturn.objects.filter(referral__is_sandbox=False), pk=pk)
     form = form_class(request.POST)
+    is_from_referral = request.POST.get("next") == "referral"
     if not form.is_valid():
-        return _show(request, pk=pk, problem=str(form.errors["note"][0]), status=422)
-    try:
-        act(wish, form.cleaned_data["note"], person_of(request), timezone.now())
-    except (ReturnRefused, MoveRefused) as refusal:
-        messages.error(request, f"Nothing was changed. {refusal}")
+        problem = str(form.errors["note"][0])
+        if not is_from_referral:
+            return _show(request, pk=pk, problem=problem, status=422)
+        messages.error(request, f"Nothing was changed. {problem}")
         return redirect(wish.referral)
+    note = form.cleaned_data["note"]
+    try:
+        act(wish, note, person_of(request), timezone.now())
+    except (ReturnRefused, MoveRefused) as refusal:
+        kept = f" Your note was: “{note}”" if note else ""
+        messages.error(request, f"Nothing was changed. {refusal}{kept}")
+        return redirect(wish.referral)  # which shows what became of it
     messages.success(request, done)
-    return redirect(wish.referral if request.POST.get("next") == "referral" else "territories:returns")
+    return redirect(wish.referral if is_from_referral else _address(Status.PENDING, _page_number(request)))
 
 
 @require_POST

@@ -74,10 +74,16 @@ def quota_standings(*, contractors: Iterable[Contractor], at: dt.datetime) -> di
             waiting=Count("pk", filter=Q(waits=True)),
         )
     )
-    names = ("delivered", "returned", "waiting")
-    found = {row["contractor_id"]: {name: row[name] for name in names} for row in counts}
-    none = dict.fromkeys(names, 0)
-    return {pk: QuotaStanding(percent=percent, **found.get(pk, none)) for pk, percent in percents.items()}
+    found = {row["contractor_id"]: row for row in counts}
+    return {
+        pk: QuotaStanding(
+            percent=percent,
+            delivered=found[pk]["delivered"] if pk in found else 0,
+            returned=found[pk]["returned"] if pk in found else 0,
+            waiting=found[pk]["waiting"] if pk in found else 0,
+        )
+        for pk, percent in percents.items()
+    }
 
 
 def returnable_until(referral: Referral, contractor: Contractor) -> dt.datetime | None:

@@ -69,6 +69,10 @@ def test_a_return_is_approved_from_the_queue(page):  # noqa: F811
     page.click("text=Look at it")
     expect(page.locator(".return-queue")).to_contain_text("Sold in May")
     page.fill(f"#decision-{wish.pk}", "Sorry about that")
+    page.press(f"#decision-{wish.pk}", "Enter")  # decides nothing: a note is written for a refusal as well
+    page.wait_for_timeout(500)
+    wish.refresh_from_db()
+    assert wish.status == "pending"
     page.click("button:has-text('Approve')")
     expect(page.locator(".note.good")).to_contain_text("Approved: the lead is not charged")
     expect(page.locator("text=Nothing waits for a decision")).to_be_visible()

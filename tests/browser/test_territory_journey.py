@@ -10,6 +10,7 @@ from django.utils import timezone
 from territories.models import Contractor, Referral, Territory
 from tests.browser.test_journey import browser, expect, page, worker  # noqa: F401
 from tests.factories import make_scored_lead, make_tag
+from tests.territories.factories import make_contractor, make_territory
 
 pytestmark = [
     pytest.mark.browser,
@@ -72,3 +73,19 @@ def test_a_contractor_takes_zips_and_gets_the_best_leads_of_them(page, worker): 
     # What was not delivered is taken back, and its lead waits again.
     assert Referral.objects.filter(status="cancelled").count() == 2
     assert Referral.objects.filter(status="generated").count() == 3
+
+
+def test_a_long_name_without_a_blank_makes_no_page_wider_than_the_screen(page):  # noqa: F811
+    contractor = make_contractor(company="Roof" * 50)
+    make_territory(contractor=contractor, zip_code="07030")
+    page.set_viewport_size({"width": 390, "height": 800})
+    for address in (
+        "/contractors/",
+        contractor.get_absolute_url(),
+        "/territories/",
+        "/territories/zip/07030/",
+        "/territories/exclusivity/?zip=07030",
+        f"/referrals/?view=list&contractor={contractor.pk}",
+    ):
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, address

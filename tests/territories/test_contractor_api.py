@@ -230,6 +230,13 @@ def test_nothing_is_delivered_once_the_territory_has_ended_though_no_sweep_came_
     assert api.get(f"{LIST}/{referral.pk}").json()["receipt"] is not None
 
 
+def test_nothing_is_delivered_when_its_time_is_up_though_no_sweep_came_by(api, contractor) -> None:
+    referral = full(contractor, at=timezone.now() - dt.timedelta(days=7))
+    told = api.get(f"{LIST}/{referral.pk}").json()
+    assert (told["status"], told["receipt"]) == ("assigned", None)
+    assert "Read it first" not in problem(post(api, f"{LIST}/{referral.pk}/accept"), 409)["detail"]
+
+
 @pytest.mark.django_db(transaction=True, available_apps=project.INSTALLED_APPS)
 def test_two_who_look_at_one_at_the_same_moment_see_the_same_receipt(api, contractor) -> None:
     referral = full(contractor)

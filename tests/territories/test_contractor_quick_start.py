@@ -46,7 +46,7 @@ def test_the_python_program_fetches_and_accepts_every_new_lead(live_server) -> N
     owners = {"IDA QUILL", "AMOS BIRDSALL", "CORA LINDQUIST"}
     for owner in owners:
         lead = make_scored_lead(tags=[make_tag(base_score=900)], owner_name=owner, phone="2015550123")
-        make_referral(status="assigned", lead=lead, score=lead.score, contractor=contractor)
+        make_referral(status="assigned", lead=lead, score=lead.score, contractor=contractor, at=timezone.now())
     told = run([sys.executable, "-"], block("python"), live_server.url, contractor, is_sandbox=False)
     assert {line.split("  ")[-1].split(",")[0] for line in told.splitlines()} == owners
     assert "2015550123" in told
@@ -62,7 +62,7 @@ def test_the_python_program_takes_up_what_it_was_stopped_at_and_passes_what_it_c
         [("delivered", {}), ("delivered", {"accepted_at": at}), ("assigned", {"territory": held}), ("assigned", {})]
     ):
         lead = make_scored_lead(tags=[make_tag(base_score=900)], owner_name=f"OWNER {number}")
-        referral = make_referral(status=status, lead=lead, contractor=contractor, **fields)
+        referral = make_referral(status=status, lead=lead, contractor=contractor, at=at, **fields)
         if status == "delivered":
             receipt = {"lead": {"owner_name": lead.owner_name, "address": "", "city": "", "phone": ""}}
             Referral.objects.filter(pk=referral.pk).update(receipt=receipt)

@@ -13,7 +13,7 @@ from accounts.models import ApiToken
 from territories.models import Contractor, Referral
 from tests.api import api_client
 from tests.conftest import NOW
-from tests.factories import make_tag
+from tests.factories import make_lead, make_tag
 from tests.territories.holders import make_contractor, make_referral, make_territory
 
 pytestmark = pytest.mark.django_db
@@ -154,7 +154,18 @@ def test_pausing_shows_first_what_it_touches_and_then_says_what_it_did(manager_c
     assert late.status_code == 409
     assert "Only an active contractor can be paused" in late.content.decode()
     html = manager_client.post(reverse("territories:resume-contractor", args=[contractor.pk]), follow=True)
-    assert "gets leads again" in html.content.decode()
+    assert "gets leads again. No lead that waited there went to it." in html.content.decode()
+
+
+def test_resuming_says_what_it_got_and_what_expired(manager_client) -> None:
+    contractor = make_contractor(company="Acme", status="paused", min_score=500)
+    make_territory(contractor, "07030")
+    for score in (900, 100, 200):
+        make_referral(make_lead(score=score), status="generated", score=score)
+    url = reverse("territories:resume-contractor", args=[contractor.pk])
+    html = manager_client.post(url, follow=True).content.decode()
+    words = "Acme gets leads again. Of the leads that waited there 1 went to it; 2 fit no longer and expired."
+    assert words in html
 
 
 def test_ending_counts_the_territories_too(manager_client) -> None:
@@ -172,9 +183,9 @@ def test_a_token_is_shown_once_and_works_as_the_contractors_login(manager_client
     make_login = reverse("territories:make-login", args=[contractor.pk])
     assert "acme" in manager_client.post(make_login, follow=True).content.decode()
     assert manager_client.post(make_login).status_code == 422
-    answer = manager_client.post(
-        reverse("territories:make-token", args=[contractor.pk]), {"name": "crm", "days": "30", "is_sandbox": "on"}
-    )
+    typed = {"name": "crm", "days": "30", "is_sandbox": "on"}
+    answer = manager_client.post(reverse("territories:make-token", args=[contractor.pk]), typed, follow=True)
+    assert answer.redirect_chain == [(contractor.get_absolute_url(), 302)]  # so that loading it again makes none
     token = ApiToken.objects.get()
     text = re.search(r"<code>(\w+)</code>", answer.content.decode())[1]
     assert "no-store" in answer["Cache-Control"]
@@ -182,7 +193,9 @@ def test_a_token_is_shown_once_and_works_as_the_contractors_login(manager_client
     assert (token.name, token.is_sandbox, token.user.username) == ("crm", True, "acme")
     assert Client(headers={"Authorization": f"Token {text}"}).get("/api/contractors").status_code == 403
     rotated = manager_client.post(
-        reverse("territories:rotate-token", args=[contractor.pk]), {"token": token.token_key, "hours": "24"}
+        reverse("territories:rotate-token", args=[contractor.pk]),
+        {"token": token.token_key, "hours": "24"},
+        follow=True,
     )
     assert "shown only now" in rotated.content.decode()
     assert ApiToken.objects.count() == 2
@@ -194,6 +207,59 @@ def test_a_token_is_shown_once_and_works_as_the_contractors_login(manager_client
     assert manager_client.post(url, {"token": "\0"}).status_code == 409
     bad = manager_client.post(reverse("territories:make-token", args=[contractor.pk]), {"name": "", "days": "-3"})
     assert bad.status_code == 422
+
+
+def test_a_version_that_was_never_there_is_stale_and_saves_on_the_second_try(manager_client) -> None:
+    contractor = make_contractor(company="Acme")
+    url = reverse("territories:edit-contractor", args=[contractor.pk])
+    for version in ("999999", "9" * 30):
+        answer = manager_client.post(url, FORM | {"version": version})
+        assert answer.status_code == 409
+        assert "nothing of yours was saved" in answer.content.decode()
+        assert 'name="version" value="0"' in answer.content.decode()
+    assert manager_client.post(url, FORM | {"version": "0"}).status_code == 302
+    answer = manager_client.post(url, FORM | {"price": "50.00", "version": "999999"})
+    assert answer.status_code == 409
+    assert "Harbor Roofing" in answer.content.decode().split('id="stale"')[1].split("</form>")[0]
+
+
+def test_names_that_differ_in_what_nobody_sees_are_the_same(manager_client, manager) -> None:
+    make_contractor(company="Harbor Roofing")
+    for company in ("Harbor  Roofing", "Harbor\u00a0Roofing", "Har\u200bbor Roofing "):
+        made = manager_client.post(reverse("territories:new-contractor"), FORM | {"company": company})
+        assert "There is a contractor called Harbor Roofing already" in made.content.decode()
+        body = {"company": company}
+        told = api_client(manager).post("/api/contractors", body, content_type="application/json")
+        assert told.status_code == 400
+    blank = manager_client.post(reverse("territories:new-contractor"), FORM | {"company": "\u200b\u2060"})
+    assert "Write the name with letters that show." in blank.content.decode()
+    manager_client.post(reverse("territories:new-contractor"), FORM | {"company": " Old\u2003  Pier\t Co "})
+    assert Contractor.objects.latest("pk").company == "Old Pier Co"
+
+
+def test_a_contractors_referrals_are_counted_by_state_and_each_count_leads_to_them(manager_client) -> None:
+    contractor = make_contractor()
+    for status in ("delivered", "delivered", "converted", "returned", "cancelled", "cancelled", "cancelled"):
+        make_referral(contractor=contractor, status=status)
+    html = page(manager_client, "contractor", contractor.pk)
+    address = f"/referrals/?view=list&amp;contractor={contractor.pk}&amp;status="
+    for label, status, count in (
+        ("Assigned, not delivered", "assigned", 0),
+        ("Delivered, still open", "delivered", 2),
+        ("Converted", "converted", 1),
+        ("Returned", "returned", 1),
+        ("Cancelled", "cancelled", 3),
+    ):
+        assert f'<span>{label}</span><strong><a href="{address}{status}">{count}</a>' in html
+    assert "/referrals/report/" in html
+
+
+def test_the_link_to_the_webhook_is_for_those_who_may_open_it(manager_client, viewer_client) -> None:
+    contractor = make_contractor()
+    url = reverse("territories:webhook", args=[contractor.pk])
+    assert url in page(manager_client, "contractor", contractor.pk)
+    assert url not in page(viewer_client, "contractor", contractor.pk)
+    assert viewer_client.get(url).status_code == 403
 
 
 READS = ("contractors", "contractor")

@@ -13,7 +13,7 @@ from jobs.operations import run_job
 from tags.models import Tag
 from territories.generation import urls
 from territories.generation.profiles import archive_profile
-from territories.generation.runs import GENERATE
+from territories.generation.runs import GENERATE, start_generation
 from territories.models import GenerationProfile, Referral
 from tests.api import api_client, problem
 from tests.conftest import NOW
@@ -87,6 +87,11 @@ def test_a_profile_is_made_previewed_run_and_archived(
     html = manager_client.get(reverse("territories:generation")).content.decode()
     assert "2 referrals" in html
     assert "with Haunted" in html
+    again = start_generation(profile=profile, at=timezone.now(), by=manager)
+    run_job(job_id=again.pk)
+    html = manager_client.get(profile.get_absolute_url()).content.decode().split("Its last runs")[1]
+    assert re.findall(r'href="/jobs/(\d+)/"', html) == [str(again.pk), str(job.pk)]
+    assert re.findall(r"(\d+) referrals?<", html) == ["0", "2"]
     manager_client.post(reverse("territories:profile-archive", args=[profile.pk]))
     html = manager_client.get(reverse("territories:generation")).content.decode()
     assert "No profile in use" in html

@@ -440,3 +440,10 @@ def test_the_way_to_the_referrals_is_in_the_frame(viewer_client, person) -> None
     contractor = Client()
     contractor.force_login(person("contractor"))
     assert b"/referrals/" not in contractor.get("/").content
+
+
+def test_the_panel_of_a_lead_names_the_holder_without_a_second_full_stop(analyst_client) -> None:
+    lead = make_lead()
+    make_territory(contractor=make_contractor(company="Harbor Inc."), zip_code=lead.zip, from_at=timezone.now())
+    page = text_of(analyst_client.get(f"/referrals/lead/{lead.pk}/"))
+    assert f"Harbor Inc. holds {lead.zip} ." in page  # markup stands before the full stop

@@ -101,6 +101,35 @@ def test_a_return_that_was_decided_meanwhile_is_told_and_stays(manager_client) -
     assert (wish.status, wish.decision_note) == ("refused", "First")
 
 
+def test_a_decision_on_the_second_page_stays_on_it(manager_client) -> None:
+    for number in range(PAGE + 2):
+        waiting(f"{number} MAIN ST", ago=DAY - number * dt.timedelta(minutes=1))
+    late, last = ReferralReturn.objects.order_by("requested_at")[PAGE:]
+    html = manager_client.get("/returns/?page=2").content.decode()
+    assert html.count('<input type="hidden" name="page" value="2">') == 2
+    refused = manager_client.post(f"/returns/{late.pk}/refuse/", {"note": "", "page": "2"})
+    assert len(streets(refused)) == 2
+    assert text_of(refused).count("Tell the contractor why the return is refused.") == 2  # above all, and at the field
+    done = manager_client.post(f"/returns/{late.pk}/refuse/", {"note": "It is theirs", "page": "2"})
+    assert done["Location"] == "/returns/?page=2"
+    assert len(streets(manager_client.get(done["Location"]))) == 1
+    assert manager_client.post(f"/returns/{last.pk}/approve/", {"page": "x"})["Location"] == "/returns/"
+
+
+def test_what_was_typed_is_told_when_somebody_was_quicker(manager_client) -> None:
+    wish = waiting("1 MAIN ST", status="refused", decision_note="First")
+    response = manager_client.post(f"/returns/{wish.pk}/refuse/", {"note": "Mine, long thought out"}, follow=True)
+    assert "Your note was: “Mine, long thought out”" in text_of(response)
+
+
+def test_an_empty_refusal_on_the_page_of_a_referral_is_told_there(manager_client) -> None:
+    wish = waiting("1 MAIN ST")
+    typed = {"note": "", "next": "referral"}
+    response = manager_client.post(f"/returns/{wish.pk}/refuse/", typed, follow=True)
+    assert response.redirect_chain[-1][0] == wish.referral.get_absolute_url()
+    assert "Nothing was changed. Tell the contractor why the return is refused." in text_of(response)
+
+
 def test_who_may_not_decide_sees_no_buttons(analyst_client) -> None:
     waiting("1 MAIN ST")
     page = analyst_client.get("/returns/").content.decode()

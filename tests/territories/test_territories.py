@@ -21,6 +21,7 @@ from territories.holdings.operations import (
     end_territories,
     join_waitlist,
     leave_waitlist,
+    lift_end,
     sweep_territories,
     transfer_territory,
 )
@@ -59,6 +60,30 @@ def holder_of(zip_code: str, at: dt.datetime) -> str:
 
 def events_of(zip_code: str) -> list[str]:
     return list(TerritoryEvent.objects.filter(zip=zip_code).order_by("pk").values_list("kind", flat=True))
+
+
+# A planned end that is taken back -------------------------------------------------------------------------------------
+
+
+def test_a_planned_end_is_taken_back_with_an_event() -> None:
+    territory = make_territory(make_contractor(company="Acme"), to_at=NOW + DAY)
+    lift_end(territory=territory, by=None, at=NOW, note="they stay")
+    assert holder_of("07030", NOW + 9 * DAY) == "Acme"
+    event = TerritoryEvent.objects.get()
+    assert (event.kind, event.effective_at) == ("assigned", NOW)
+    assert event.note == "without an end again, no longer until Jun 16, 2026, 8:00 AM: they stay"
+    with pytest.raises(PeriodRefused, match="without an end already"):
+        lift_end(territory=territory, by=None, at=NOW)
+
+
+def test_an_end_after_which_somebody_follows_or_that_has_come_stays() -> None:
+    territory = make_territory(make_contractor(), to_at=NOW + DAY)
+    with pytest.raises(TerritoryOver):
+        lift_end(territory=territory, by=None, at=NOW + DAY)
+    make_territory(make_contractor(company="Next"), from_at=NOW + 5 * DAY)
+    with pytest.raises(TerritoryTaken, match="held by Next"):
+        lift_end(territory=territory, by=None, at=NOW)
+    assert not TerritoryEvent.objects.exists()
 
 
 # Assigning ------------------------------------------------------------------------------------------------------------
@@ -131,6 +156,8 @@ def test_what_slips_past_the_locks_is_still_refused_in_words(monkeypatch) -> Non
         ({"zips": []}, ZipsRefused),
         ({"to_at": NOW}, PeriodRefused),
         ({"to_at": NOW - DAY}, PeriodRefused),
+        ({"from_at": NOW - 2 * DAY, "to_at": NOW - DAY}, PeriodRefused),
+        ({"from_at": NOW - 2 * DAY, "to_at": NOW}, PeriodRefused),
     ],
 )
 def test_what_makes_no_sense_is_refused(changes, refusal) -> None:
@@ -341,7 +368,7 @@ def test_the_sweep_runs_each_minute() -> None:
 def test_zips_are_read_from_text_however_they_are_parted() -> None:
     read = read_zips("07030, 07031;07030\n7032\t07033-1234 | 070341234 Hoboken 123456")
     assert read.zips == ["07030", "07031", "07032", "07033", "07034"]
-    assert read.odd == ["Hoboken", "123456"]
+    assert read.odd == ["“Hoboken”", "“123456”"]
 
 
 @pytest.mark.parametrize(
@@ -351,10 +378,18 @@ def test_zips_are_read_from_text_however_they_are_parted() -> None:
         (b"\xef\xbb\xbfCity,Zip Code\r\nHoboken,07030\r\n\r\n", ["07030"]),
         (b"07030\n07031\n", ["07030", "07031"]),
         ("Ort;ZIP\n".replace(";", ",").encode() + "Señor,07030\n".encode("cp1252"), ["07030"]),
+        (b"City;ZIP\nHoboken, NJ;07030\n", ["07030"]),
+        (b"City\tZIP\nHoboken, NJ\t07030\n", ["07030"]),
+        ("City\tZIP\r\nHoboken\t07030\r\n".encode("utf-16"), ["07030"]),
+        (b'ZIP\n="07031"\n"=""07032"""\n07030.0\n7033.00\n', ["07030", "07031", "07032", "07033"]),
     ],
 )
 def test_zips_are_read_from_a_file(data: bytes, zips: list[str]) -> None:
     assert read_zip_file(data).zips == zips
+
+
+def test_a_cell_that_is_no_zip_is_named_with_its_line() -> None:
+    assert read_zip_file(b"City,ZIP\nHoboken,07030\n\nNewark,Newark\nNewark,Newark\n").odd == ["“Newark” (line 4)"]
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,8 @@ def test_zips_are_assigned_all_or_none_and_conflicts_are_named(api, manager) -> 
         ({"zips": ["7030"]}, "zips.0"),
         ({"contractor": 2**70}, "contractor"),
         ({"from_at": "2026-06-01T00:00:00Z", "to_at": "2026-06-01T00:00:00Z"}, "to_at"),
+        ({"from_at": "2020-01-01T00:00:00Z", "to_at": "2021-01-01T00:00:00Z"}, "to_at"),
+        ({"from_at": "2020-01-01T00:00:00Z", "to_at": "2021-01-01T00:00:00Z", "dry_run": True}, "to_at"),
         ({"from_at": "soon"}, "from_at"),
         ({"until": "2026-06-01T00:00:00Z"}, "until"),
     ],
@@ -201,14 +203,24 @@ def test_a_territory_is_transferred_and_ended(api) -> None:
     assert statuses == [("cancelled", acme.company), ("cancelled", "Other"), ("generated", None)]
 
 
+def test_a_planned_end_is_taken_back_over_the_api(api) -> None:
+    territory = make_territory(make_contractor(), to_at=timezone.now() + DAY)
+    address = f"/api/territories/{territory.pk}/end"
+    both = {"no_end": True, "to_at": "2040-01-01T00:00:00Z"}
+    assert "no_end" in problem(post(api, address, both), 400)["errors"]
+    assert post(api, address, {"no_end": True}).json()["territory"]["to_at"] is None
+    problem(post(api, address, {"no_end": True}), 400)
+
+
 def test_exclusivity_is_proven_over_the_api(api) -> None:
     acme = make_contractor(company="Acme")
-    make_territory(acme, from_at=NOW - 9 * DAY)
+    make_territory(acme, from_at=NOW - 9 * DAY, created_at=NOW)
     referral = make_referral(contractor=acme)
     query = "zip=07030&from=2026-06-01T00:00:00Z&to=2026-07-01T00:00:00%2B00:00"
     told = api.get(f"/api/territories/exclusivity?{query}").json()
     assert (told["is_exclusive"], told["referral_count"]) == (True, 1)
     assert [one["contractor"] and one["contractor"]["company"] for one in told["stretches"]] == [None, "Acme"]
+    assert [one["entered_late_at"] for one in told["stretches"]] == [None, "2026-06-15T12:00:00Z"]
     assert told["referrals"][0]["id"] == referral.pk
     assert api.get("/api/territories/exclusivity?zip=10001").json()["referral_count"] == 0
     for query in (

@@ -129,6 +129,44 @@ def test_a_preview_lists_every_conflict_and_commits_the_rest(manager_client) -> 
     assert sorted(acme.territories.values_list("zip", flat=True)) == ["07302", "07305"]
 
 
+def test_who_takes_a_zip_reads_before_and_after_what_waits_there_and_what_expires(manager_client) -> None:
+    acme = make_contractor(company="Acme", min_score=500)
+    for score in (900, 100, 200):
+        make_referral(make_lead(zip="07302", score=score), status="generated", score=score)
+    asked = {"contractor": acme.pk, "zips": "07302"}
+    html = manager_client.post(reverse("territories:assign"), asked).content.decode()
+    assert "3 leads wait in these ZIPs for a holder. They go to Acme, best first, as far as its wishes and caps" in html
+    html = manager_client.post(reverse("territories:assign"), asked | {"confirm": "1"}, follow=True).content.decode()
+    assert "Of the leads that waited there 1 went to it; 2 fit no longer and expired." in html
+
+
+def test_a_period_that_is_over_is_refused_and_one_that_began_before_says_so(manager_client, settings) -> None:
+    settings.TIME_ZONE = "America/New_York"
+    acme = make_contractor(company="Acme")
+    asked = {"contractor": acme.pk, "zips": "07030", "from_date": "2020-01-01"}
+    over = manager_client.post(reverse("territories:assign"), asked | {"to_date": "2021-01-01", "confirm": "1"})
+    assert over.status_code == 422
+    assert "would rewrite who held the ZIP" in over.content.decode()
+    assert not Territory.objects.exists()
+    html = manager_client.post(reverse("territories:assign"), asked).content.decode()
+    assert "begins at once" not in html
+    assert "before it was entered, and the proof of exclusivity will say so" in html
+    html = manager_client.post(reverse("territories:assign"), asked | {"confirm": "1"}, follow=True).content.decode()
+    assert "It counts from Jan 1, 2020." in html
+    assert "entered " in page(manager_client, "exclusivity", query="?zip=07030")
+    answer = manager_client.get(reverse("territories:exclusivity"), {"zip": "07030", "format": "csv"})
+    header, _, held = b"".join(answer.streaming_content).decode().splitlines()
+    assert header.endswith(",entered_late")
+    assert held.endswith(Territory.objects.get().created_at.strftime(",%Y-%m-%dT%H:%M:%S+00:00"))
+
+
+def test_zips_that_no_table_knows_are_marked(manager_client) -> None:
+    asked = {"contractor": make_contractor().pk, "zips": "07030 00001"}
+    html = manager_client.post(reverse("territories:assign"), asked).content.decode()
+    assert "The table of ZIPs does not know 1 of these:</strong> 00001." in html
+    assert html.count("not in the table of ZIPs") == 1
+
+
 def test_whoever_was_quicker_is_named_and_nothing_is_given(manager_client) -> None:
     acme, quick = make_contractor(company="Acme"), make_contractor(company="Quick")
     make_territory(quick, "07302")
@@ -205,6 +243,15 @@ def test_a_zip_shows_holders_events_line_and_what_waits(manager_client) -> None:
     assert manager_client.get("/territories/zip/0703/").status_code == 404
 
 
+def test_a_transfer_says_what_expired_because_the_new_holder_does_not_want_it(manager_client) -> None:
+    territory = make_territory(make_contractor(), "07030")
+    other = make_contractor(company="Other", min_score=500)
+    make_referral(make_lead(score=100), contractor=territory.contractor, territory=territory, score=100)
+    url = reverse("territories:transfer-territory", args=[territory.pk])
+    html = manager_client.post(url, {"contractor": other.pk}, follow=True).content.decode()
+    assert "1 waits again. Of the leads that waited there 0 went to it; 1 fit no longer and expired." in html
+
+
 def test_a_territory_is_transferred_ended_and_called_off_on_the_page_of_its_zip(manager_client) -> None:
     acme, other = make_contractor(company="Acme"), make_contractor(company="Other")
     territory = make_territory(acme, "07030")
@@ -216,19 +263,50 @@ def test_a_territory_is_transferred_ended_and_called_off_on_the_page_of_its_zip(
     assert 'value="why"' in refused.content.decode()
     assert manager_client.post(transfer, {"contractor": ""}).status_code == 422
     done = manager_client.post(transfer, {"contractor": other.pk}, follow=True)
-    assert "Other holds 07030 now. 1 lead not delivered was taken back; 1 wait again." in done.content.decode()
+    assert "Other holds 07030 now. 1 lead not delivered was taken back; 1 waits again." in done.content.decode()
     new = Territory.objects.get(contractor=other)
     end = reverse("territories:end-territory", args=[new.pk])
-    assert manager_client.post(end, {"date": "2001-01-01"}).status_code == 409
-    later = manager_client.post(end, {"date": "2040-01-01"}, follow=True)
+    assert manager_client.post(end, {"when": "day", "date": "2001-01-01"}).status_code == 409
+    later = manager_client.post(end, {"when": "day", "date": "2040-01-01"}, follow=True)
     assert "Other holds 07030 until Jan 1, 2040" in later.content.decode()
-    assert "no longer holds 07030" in manager_client.post(end, follow=True).content.decode()
+    assert "no longer holds 07030" in manager_client.post(end, {"when": "now"}, follow=True).content.decode()
     future = make_territory(acme, "07030", from_at=timezone.now() + DAY, taken_up_at=None)
-    answer = manager_client.post(reverse("territories:end-territory", args=[future.pk]), follow=True)
+    answer = manager_client.post(reverse("territories:end-territory", args=[future.pk]), {"when": "now"}, follow=True)
     assert "is called off for Acme" in answer.content.decode()
     html = page(manager_client, "zip", "07030")
     assert "never began" in html
     assert "Called off" in html
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ({}, "Choose when it is to end."),
+        ({"date": "2040-02-01"}, "Choose when it is to end."),
+        ({"when": "day"}, "Name the day."),
+        ({"when": "now", "date": "2040-02-01"}, "You named a day as well."),
+        ({"when": "day", "date": "0001-01-01"}, "Choose a day from 1900 to 9000."),
+    ],
+)
+def test_a_territory_ends_only_when_somebody_said_when(manager_client, typed, words) -> None:
+    territory = make_territory(make_contractor(), to_at=NOW + 9_999 * DAY)
+    answer = manager_client.post(reverse("territories:end-territory", args=[territory.pk]), typed)
+    assert answer.status_code == 422
+    assert words in answer.content.decode()
+    territory.refresh_from_db()
+    assert territory.to_at == NOW + 9_999 * DAY
+
+
+def test_a_planned_end_is_taken_back_where_nobody_follows(manager_client) -> None:
+    territory = make_territory(make_contractor(company="Acme"), to_at=NOW + 900 * DAY)
+    end = reverse("territories:end-territory", args=[territory.pk])
+    assert 'value="never"' in page(manager_client, "zip", "07030")
+    done = manager_client.post(end, {"when": "never"}, follow=True).content.decode()
+    assert "Acme holds 07030 without an end again." in done
+    assert 'value="never"' not in done
+    make_territory(make_contractor(), "07031", to_at=NOW + 900 * DAY)
+    make_territory(make_contractor(), "07031", from_at=NOW + 900 * DAY)
+    assert 'value="never"' not in page(manager_client, "zip", "07031")
 
 
 def test_people_are_put_in_line_and_taken_out(manager_client) -> None:
@@ -310,6 +388,18 @@ def test_the_proof_is_a_page_to_print_and_a_file(viewer_client) -> None:
     assert page(viewer_client, "exclusivity").count("<h2") == 0
     for query in ("?zip=abc", "?zip=07030&from=2026-02-02&to=2026-01-01", "?zip=07030&to=9999-12-31&from=soon"):
         page(viewer_client, "exclusivity", query=query, status=422)
+
+
+def test_the_proof_of_days_that_no_calendar_has_is_refused_at_the_day(viewer_client) -> None:
+    words = "Choose a day from 1900 to 9000."
+    for query in ("to=0001-01-02", "from=0001-01-02", "to=9999-12-31", "from=9999-12-31", "from=1899-12-31"):
+        html = page(viewer_client, "exclusivity", query=f"?zip=07030&{query}", status=422)
+        name = query.partition("=")[0]
+        assert re.findall(r'name="(from|to)"[^>]*><div class="wrong">([^<]+)', html) == [(name, words)], query
+
+
+def test_the_proof_of_a_time_to_come_ends_with_its_first_day(viewer_client) -> None:
+    assert "Jan 1, 2100 to Jan 2, 2100" in page(viewer_client, "exclusivity", query="?zip=07030&from=2100-01-01")
 
 
 # Rights ---------------------------------------------------------------------------------------------------------------

@@ -283,7 +283,12 @@ class Territories(RuleBasedStateMachine):
             ),
             TerritoryTaken,
             NotAHolder,
+            PeriodRefused,
         )
+        is_over = to_at is not None and to_at <= self.at
+        assert isinstance(refusal, PeriodRefused) == is_over
+        if is_over:
+            return
         has_ended = self.model.status[contractor.pk] == "ended"
         assert isinstance(refusal, NotAHolder) == has_ended
         assert isinstance(refusal, TerritoryTaken) == (is_taken and not has_ended)
