@@ -18,6 +18,7 @@ from accounts.models import ApiToken
 from leads.models import Lead
 from leadscore.cache import ForgivingRedisCache
 from territories.contractor_api import limits
+from territories.contractor_api.usage import usage_body
 from territories.models import Contractor, Referral, ReferralReturn, Territory
 from territories.referrals.lifecycle import expire_overdue
 from tests.api import api_client, problem
@@ -533,6 +534,14 @@ def test_the_sandbox_has_invented_referrals_in_every_status(sandbox, contractor)
     assert not Territory.objects.exists()
     assert {row["zip"] for row in sandbox.get(f"{BASE}/territories").json()["results"]} == {row["zip"] for row in rows}
     assert sandbox.get(f"{BASE}/usage").json()["total"]["used"] == 10  # one came back, one was taken back
+
+
+def test_the_sandbox_counts_its_day_its_month_and_all_apart() -> None:
+    double = make_contractor(sandbox_of=make_contractor())
+    for days in (0, 2, 40):
+        make_referral(contractor=double, is_sandbox=True, at=AT - dt.timedelta(days=days))
+    told = usage_body(double, at=AT)
+    assert [told[name]["used"] for name in ("today", "month", "total")] == [1, 2, 3]
 
 
 def test_everything_can_be_tried_in_the_sandbox(sandbox) -> None:

@@ -161,7 +161,8 @@ def test_resuming_says_what_it_got_and_what_expired(manager_client) -> None:
     contractor = make_contractor(company="Acme", status="paused", min_score=500)
     make_territory(contractor, "07030")
     for score in (900, 100, 200):
-        make_referral(make_lead(score=score), status="generated", score=score)
+        tomorrow = timezone.now() + dt.timedelta(days=1)
+        make_referral(make_lead(score=score), status="generated", score=score, expires_at=tomorrow)
     url = reverse("territories:resume-contractor", args=[contractor.pk])
     html = manager_client.post(url, follow=True).content.decode()
     words = "Acme gets leads again. Of the leads that waited there 1 went to it; 2 fit no longer and expired."

@@ -67,6 +67,15 @@ def test_day_and_month_begin_in_the_contractors_zone() -> None:
     assert (usage[west.pk].today, usage[west.pk].month, usage[west.pk].total) == (1, 1, 1)
 
 
+def test_a_month_begins_with_its_very_first_moment() -> None:
+    first = dt.datetime(2026, 7, 1, 4, 0, tzinfo=dt.UTC)  # 00:00 in New York
+    contractor = make_contractor(monthly_cap=5)
+    for moment in (first - dt.timedelta(seconds=1), first):
+        make_referral(contractor=contractor, assigned_at=moment)
+    usage = usage_of([contractor.pk], first + dt.timedelta(days=9))
+    assert usage[contractor.pk] == Usage(today=0, month=1, total=2, remaining=4)
+
+
 def test_a_day_of_23_hours_begins_at_its_midnight() -> None:
     noon = dt.datetime(2026, 3, 8, 16, 0, tzinfo=dt.UTC)  # clocks went forward at 07:00 UTC
     contractor = make_contractor()

@@ -22,14 +22,15 @@ from scoring.nightly import NIGHTLY, last_slot
 from scoring.operations import drain_due
 from tags.models import LeadTag, Tag
 from territories import tasks
-from territories.generation import criteria, dealing, registry
+from territories.generation import criteria, dealing, registry, runs
 from territories.generation.criteria import Criteria, UnknownCriterion, criteria_of
 from territories.generation.dealing import preview_generation
-from territories.generation.runs import GENERATE, ProfileArchived, start_generation, start_nightly_runs
+from territories.generation.runs import GENERATE, ProfileArchived, pay_owed, start_generation, start_nightly_runs
 from territories.models import GenerationProfile, Referral, ReferralEvent
 from tests.conftest import NOW
 from tests.factories import assign, make_lead, make_scored_lead, make_tag
 from tests.territories.factories import make_contractor, make_referral, make_return, make_territory
+from tests.territories.locks import is_dealing_locked
 
 pytestmark = pytest.mark.django_db
 DAY = dt.timedelta(days=1)
@@ -39,6 +40,12 @@ Status = Referral.Status
 @pytest.fixture
 def tag() -> Tag:
     return make_tag(base_score=500)
+
+
+@pytest.fixture
+def slices_of_two(monkeypatch) -> None:
+    monkeypatch.setattr(dealing, "MIN_SLICE", 2)
+    monkeypatch.setattr(dealing, "SLICES_WANTED", 0)
 
 
 def make_profile(*, required: Any = (), excluded: Any = (), **fields: Any) -> GenerationProfile:
@@ -158,6 +165,13 @@ def test_the_newest_reason_may_be_too_old(tag):
     assert referred(make_profile(max_reason_age_days=30)) == {fresh.pk}
 
 
+def test_an_old_reason_beside_a_fresh_one_does_no_harm(tag):
+    lead = make_scored_lead(tags=[tag], at=NOW - 100 * DAY)
+    assign(lead, make_tag(), NOW - DAY)
+    drain_due(at=NOW)
+    assert referred(make_profile(max_reason_age_days=30)) == {lead.pk}
+
+
 def test_a_lead_with_a_live_referral_is_left_and_one_that_was_assigned_not_long_ago(tag):
     live, recent, released, long_ago = (make_scored_lead(tags=[tag]) for _ in range(4))
     make_referral(lead=live, status=Status.CONVERTED, at=NOW - 400 * DAY)
@@ -272,6 +286,12 @@ def test_a_holder_that_is_paused_or_ended_gets_nothing_and_nobody_else_does(tag)
     assert referred(make_profile(name="Other")) == set()
 
 
+def test_a_sandbox_gets_no_leads_though_somebody_gave_it_a_zip(tag):
+    make_scored_lead(tags=[tag])
+    make_territory(contractor=make_contractor(sandbox_of=make_contractor()))
+    assert left_out(make_profile()) == {"holder_not_active": 1}
+
+
 def test_a_territory_that_was_wound_up_after_a_late_runs_moment_holds_nothing(tag):
     lead = make_scored_lead(tags=[tag])
     make_territory(contractor=make_contractor(), to_at=NOW + DAY, wound_up_at=NOW + DAY)
@@ -317,9 +337,7 @@ def test_caps_count_in_the_contractors_day_across_a_change_of_clocks(tag):
     assert left_out(profile, evening)["cap_reached"] == 3
 
 
-def test_the_lowest_cap_binds_over_slices_and_the_runs_limits_too(tag, monkeypatch):
-    monkeypatch.setattr(dealing, "MIN_SLICE", 2)
-    monkeypatch.setattr(dealing, "SLICES_WANTED", 0)
+def test_the_lowest_cap_binds_over_slices_and_the_runs_limits_too(tag, slices_of_two):
     for number in range(12):
         make_scored_lead(tags=[make_tag(base_score=1000 - number)], zip="07030" if number % 2 else "07302")
     capped, other = make_contractor(monthly_cap=4, total_cap=9), make_contractor()
@@ -337,6 +355,27 @@ def test_the_lowest_cap_binds_over_slices_and_the_runs_limits_too(tag, monkeypat
     # The first three are referred and count for the month; of one run no more than five in a ZIP.
     assert len(referred(profile)) == 1 + 3
     assert left_out(profile) == {"already_referred": 10, "cap_reached": 2}
+
+
+def test_what_waits_for_a_holder_counts_over_slices_for_the_limits_of_a_zip_and_of_the_run(slices_of_two):
+    for number in range(8):
+        make_scored_lead(tags=[make_tag(base_score=900 - number)], zip="07030" if number < 6 else "07302")
+    generate(make_profile(max_per_zip=3, max_referrals=4))
+    waiting = Referral.objects.filter(status=Status.GENERATED).order_by("zip")
+    assert list(waiting.values_list("zip", flat=True)) == ["07030"] * 3 + ["07302"]
+
+
+def test_a_run_stops_when_nobody_has_room_left(tag, slices_of_two):
+    for _ in range(6):
+        make_scored_lead(tags=[tag])
+    make_territory(contractor=make_contractor(daily_cap=1))
+    profile = make_profile(includes_unheld=False, max_referrals=100)
+    assert preview_generation(criteria=criteria_of(profile), at=NOW).slices == 1
+
+
+def test_a_slice_is_neither_too_small_to_rank_nor_too_large_for_one_transaction():
+    few, many = Criteria(min_score=1, max_referrals=1), Criteria(min_score=1, max_referrals=1_000_000)
+    assert (dealing.slice_size(few), dealing.slice_size(many)) == (dealing.MIN_SLICE, dealing.MAX_SLICE)
 
 
 def test_the_best_come_first_by_score_and_urgency_and_ties_by_id(tag, monkeypatch):
@@ -363,6 +402,18 @@ def test_urgency_weighs_what_fades_within_two_weeks_and_how_new_the_reasons_are(
     (pick,) = preview_generation(criteria=criteria_of(make_profile()), at=NOW).picks
     # 60 x 250 / 1500 + 40 x (1000 x 30 + 500 x 18) / 30 / 1500 = 10 + 34.67
     assert pick.urgency == 45
+
+
+def test_a_tag_that_begins_only_later_takes_nothing_from_the_urgency_of_today():
+    fading = make_tag(base_score=500, expiration_days=10)
+    plain, surprising = make_lead(), make_lead()
+    assign(surprising, make_tag(base_score=500), NOW + 7 * DAY)
+    for lead in (plain, surprising):
+        assign(lead, fading)  # last, for it makes the lead due now
+    drain_due(at=NOW)
+    make_territory(contractor=make_contractor())
+    picks = preview_generation(criteria=criteria_of(make_profile()), at=NOW).picks
+    assert {pick.lead_id: pick.urgency for pick in picks} == {plain.pk: 100, surprising.pk: 100}
 
 
 # Runs -----------------------------------------------------------------------------------------------------------------
@@ -407,6 +458,40 @@ def test_what_is_owed_for_a_return_is_given_first(tag):
     assert (job.result["replacements"], job.result["referrals"]) == (1, 0)
     assert job.result["left_out"] == {"already_referred": 1, "referred_recently": 1, "cap_reached": 1}
     assert not Referral.objects.filter(lead=second).exists()
+
+
+def test_of_what_is_owed_the_oldest_return_is_replaced_first(tag):
+    lead = make_scored_lead(tags=[tag])
+    contractor = make_contractor()
+    make_territory(contractor=contractor, from_at=NOW - 300 * DAY)
+    younger, older = (
+        make_return(
+            referral=make_referral(contractor=contractor, status=Status.RETURNED, at=NOW - 90 * DAY, score=1),
+            status="approved",
+            is_replacement_owed=True,
+            decided_at=NOW - days * DAY,
+        )
+        for days in (2, 5)
+    )
+    generate(make_profile())
+    for owed in (younger, older):
+        owed.refresh_from_db()
+    assert older.replacement is not None
+    assert older.replacement.lead == lead
+    assert younger.is_replacement_owed
+
+
+def test_what_is_owed_is_looked_up_under_the_dealing_lock(monkeypatch):
+    locked = []
+
+    def owed_returns(*, at):
+        locked.append(is_dealing_locked())
+        return []
+
+    monkeypatch.setattr(runs, "owed_returns", owed_returns)
+    with transaction.atomic():
+        pay_owed(at=NOW, job_id=None)
+    assert locked == [True]
 
 
 def test_an_archived_profile_does_not_run(tag):

@@ -9,6 +9,7 @@ from leads.models import Lead
 from scoring.operations import drain_due
 from tags.models import LeadTag
 from territories import tasks
+from territories.generation import taking
 from territories.generation.operations import (
     AlreadyReferred,
     AssignRefused,
@@ -21,12 +22,14 @@ from territories.generation.operations import (
     replace_return,
 )
 from territories.generation.taking import TakenUp, sweep_waiting, take_up_zips
+from territories.holdings.operations import end_territories
 from territories.models import Referral, ReferralReturn
 from territories.referrals.announce import announce_assigned
 from tests.conftest import NOW
 from tests.factories import assign, make_scored_lead, make_tag
 from tests.territories.factories import make_contractor, make_referral, make_return, make_territory
-from tests.territories.test_generation import make_profile
+from tests.territories.locks import is_dealing_locked
+from tests.territories.test_generation import generate, make_profile
 
 pytestmark = pytest.mark.django_db
 DAY = dt.timedelta(days=1)
@@ -115,12 +118,49 @@ def test_what_has_expired_or_moved_away_is_not_taken_up(tag):
     assert late.status == Status.GENERATED  # the sweep's to expire
 
 
+def test_what_just_meets_the_profile_still_fits(tag):
+    profile = make_profile(min_score=500, max_reason_age_days=30)
+    referral = waiting(make_scored_lead(tags=[tag], at=NOW - 30 * DAY), profile=profile)
+    make_territory(contractor=make_contractor(), from_at=NOW)
+    assert take_up_zips(zips=["07030"], at=NOW) == TakenUp(assigned=1)
+    assert fate(referral)[0] == Status.ASSIGNED
+
+
+def test_what_waits_again_is_still_held_to_the_profile_it_was_made_by(tag):
+    lead = make_scored_lead(tags=[tag])
+    contractor = make_contractor()
+    territory = make_territory(contractor=contractor)
+    profile = make_profile(min_score=400)
+    generate(profile)
+    assert end_territories(ids=[territory.pk], by=None, at=NOW + DAY).requeued == 1
+    again = Referral.objects.get(status=Status.GENERATED)
+    assert again.profile == profile
+    LeadTag.objects.update(removed_at=NOW + DAY)
+    Lead.objects.filter(pk=lead.pk).update(rescore_at=NOW + DAY)
+    drain_due(at=NOW + DAY)
+    make_territory(contractor=contractor, from_at=NOW + DAY)
+    assert take_up_zips(zips=["07030"], at=NOW + DAY) == TakenUp(expired=1)
+    assert fate(again) == (Status.EXPIRED, "the ZIP is taken, and the lead's score is below the profile's by now")
+
+
 def test_the_best_fill_the_caps_and_the_others_expire(tag):
     referrals = [waiting(make_scored_lead(tags=[make_tag(base_score=base)])) for base in (300, 500, 400)]
     make_territory(contractor=make_contractor(daily_cap=2), from_at=NOW)
     assert take_up_zips(zips=["07030"], at=NOW) == TakenUp(assigned=2, expired=1)
     assert fate(referrals[0]) == (Status.EXPIRED, "the ZIP is taken, and better leads fill the contractor's caps")
     assert fate(referrals[1])[0] == fate(referrals[2])[0] == Status.ASSIGNED
+
+
+def test_what_the_caps_leave_is_counted_under_the_dealing_lock(monkeypatch):
+    locked = []
+
+    def rests_of(ids, at):
+        locked.append(is_dealing_locked())
+        return {}
+
+    monkeypatch.setattr(taking, "rests_of", rests_of)
+    take_up_zips(zips=["07030"], at=NOW)
+    assert locked == [True]
 
 
 def test_each_profiles_registered_criteria_are_asked_again(tag):

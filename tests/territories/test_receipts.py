@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from imports.models import ImportBatch, ImportRow
 from leads.models import Lead
 from tags.models import LeadTag, Tag, TagGroup
 from territories.models import Referral
@@ -106,6 +107,16 @@ def test_it_says_when_the_newest_list_with_a_reason_came() -> None:
     receipt = compose_receipts(ids=[referral.pk], at=NOW)[referral.pk]
     listed = {line["reason"]: line["last_listed_at"] for line in receipt["evidence"]}
     assert listed == {"Vacant": "2026-06-11T12:00:00Z", "Probate": "2026-06-13T12:00:00Z"}
+
+
+def test_a_rejected_row_is_no_evidence() -> None:
+    rows = "Address,City,State,Zip,Tags\n9 Elm St,Hoboken,NJ,07030,Vacant\n"
+    import_rows(rows, at=NOW - dt.timedelta(days=9))
+    import_rows(rows, at=NOW - dt.timedelta(days=4))
+    ImportRow.objects.filter(batch=ImportBatch.objects.latest("pk")).update(outcome="rejected", reason="no address")
+    referral = assigned(Lead.objects.get())
+    receipt = compose_receipts(ids=[referral.pk], at=NOW)[referral.pk]
+    assert [line["last_listed_at"] for line in receipt["evidence"]] == ["2026-06-06T12:00:00Z"]
 
 
 def test_what_was_delivered_stays_though_the_lead_changes() -> None:

@@ -319,6 +319,15 @@ def test_the_report_adds_up_by_contractor(viewer_client, month) -> None:
     assert "All contractors 7 3 0 1 20.0% 1 1 1 $140.00 $9,000.00" in page
 
 
+def test_what_was_invented_for_a_sandbox_is_in_no_report(viewer_client) -> None:
+    harbor = make_contractor(company="Harbor")
+    make_referral(contractor=harbor)
+    make_referral(contractor=make_contractor(company="Double", sandbox_of=harbor), is_sandbox=True)
+    page = text_of(viewer_client.get("/referrals/report/", {"from": "2026-06-15", "to": "2026-06-15"}))
+    assert "Harbor 1" in page
+    assert "Double" not in page
+
+
 def test_both_days_of_a_report_are_included_in_the_business_time_zone(viewer_client, month) -> None:
     page = text_of(viewer_client.get("/referrals/report/", {"from": "2026-06-15", "to": "2026-06-15"}))
     assert "=Harbor 6" in page

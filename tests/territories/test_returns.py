@@ -173,6 +173,14 @@ def test_the_quota_looks_back_thirty_days(now) -> None:
     assert give_back(second, now + 30 * DAY, reason="sold").status == "approved"
 
 
+def test_the_quotas_thirty_days_begin_after_their_first_moment_and_end_now(now) -> None:
+    contractor = make_contractor(return_quota_percent=50)
+    delivered_to(contractor, 2, now - 30 * DAY)
+    make_referral(contractor=contractor, status="returned", at=now + DAY)  # by a clock that goes ahead
+    assert quota_standing(contractor=contractor, at=now) == QuotaStanding(delivered=0, returned=0, percent=50)
+    assert quota_standing(contractor=contractor, at=now - dt.timedelta(seconds=1)).delivered == 2
+
+
 def test_the_standing_counts_what_is_the_contractors_own(now) -> None:
     contractor = make_contractor(return_quota_percent=50)
     delivered_to(contractor, 3, now)

@@ -27,9 +27,11 @@ from territories.holdings.operations import (
 )
 from territories.holdings.zips import ZipsRefused, read_zip_file, read_zips
 from territories.models import Contractor, Referral, Territory, TerritoryEvent, TerritoryWait
+from territories.sql.locks import lock_zips
 from tests.conftest import NOW
 from tests.factories import make_lead
 from tests.territories.holders import make_contractor, make_referral, make_territory
+from tests.territories.locks import TABLE, ZIP, locks_held
 
 pytestmark = pytest.mark.django_db
 DAY, HOUR = dt.timedelta(days=1), dt.timedelta(hours=1)
@@ -134,6 +136,21 @@ def test_a_period_may_begin_where_the_last_one_ends() -> None:
     assert holder_of("07030", NOW + DAY) == "Other"
 
 
+def test_a_period_may_end_where_the_next_one_begins() -> None:
+    acme, other = make_contractor(company="Acme"), make_contractor(company="Other")
+    give(other, "07030", from_at=NOW + DAY)
+    give(acme, "07030", to_at=NOW + DAY)
+    assert holder_of("07030", NOW + DAY - dt.timedelta(microseconds=1)) == "Acme"
+    assert holder_of("07030", NOW + DAY) == "Other"
+
+
+def test_a_period_that_ends_at_this_very_moment_is_history_and_takes_up_nothing(taken_up) -> None:
+    give(make_contractor(), "07030", from_at=NOW - DAY, to_at=NOW)
+    assert Territory.objects.get().wound_up_at == NOW
+    assert sweep_territories(at=NOW) == Swept()
+    assert taken_up == []
+
+
 def test_the_database_itself_refuses_two_holders() -> None:
     make_territory(make_contractor(), "07030")
     with pytest.raises(IntegrityError, match="territory_one_holder_per_zip"), transaction.atomic():
@@ -181,6 +198,11 @@ def test_neither_a_contractor_that_ended_nor_a_sandbox_holds_anything() -> None:
 def test_more_zips_than_there_are_locks_are_given_under_one() -> None:
     zips = [f"{number:05}" for number in range(10_000, 10_600)]
     assert len(give(make_contractor(), *zips).territory_ids) == 600
+
+
+def test_few_zips_share_the_lock_of_the_table_so_that_very_many_wait_for_them() -> None:
+    lock_zips(["07030"])
+    assert locks_held() == {TABLE: "ShareLock", ZIP: "ExclusiveLock"}
 
 
 # Ending ---------------------------------------------------------------------------------------------------------------
@@ -268,6 +290,20 @@ def test_a_territory_that_has_not_begun_is_called_off_and_the_zip_is_free_for_ot
     assert holder_of("07030", NOW + 2 * DAY) == "Other"
     with pytest.raises(PeriodRefused, match="ended, not called off"):
         call_off_territory(territory=Territory.objects.held(NOW).get(), by=None, at=NOW)
+
+
+def test_what_was_called_off_can_be_neither_ended_nor_handed_on_nor_called_off_again() -> None:
+    acme, other = make_contractor(), make_contractor()
+    future = make_territory(acme, from_at=NOW + DAY, taken_up_at=None)
+    call_off_territory(territory=future, by=None, at=NOW)
+    for act in (
+        lambda: end_territories(ids=[future.pk], to_at=NOW + 9 * DAY, by=None, at=NOW),
+        lambda: transfer_territory(territory=future, contractor=other, by=None, at=NOW),
+        lambda: call_off_territory(territory=future, by=None, at=NOW),
+    ):
+        with pytest.raises(TerritoryOver, match="called off"):
+            act()
+    assert Territory.objects.get().to_at == NOW + DAY
 
 
 def test_suppressed_leads_and_those_that_another_referral_holds_do_not_wait_again() -> None:

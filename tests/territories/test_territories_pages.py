@@ -132,7 +132,8 @@ def test_a_preview_lists_every_conflict_and_commits_the_rest(manager_client) -> 
 def test_who_takes_a_zip_reads_before_and_after_what_waits_there_and_what_expires(manager_client) -> None:
     acme = make_contractor(company="Acme", min_score=500)
     for score in (900, 100, 200):
-        make_referral(make_lead(zip="07302", score=score), status="generated", score=score)
+        waits_until = timezone.now() + dt.timedelta(days=1)
+        make_referral(make_lead(zip="07302", score=score), status="generated", score=score, expires_at=waits_until)
     asked = {"contractor": acme.pk, "zips": "07302"}
     html = manager_client.post(reverse("territories:assign"), asked).content.decode()
     assert "3 leads wait in these ZIPs for a holder. They go to Acme, best first, as far as its wishes and caps" in html
@@ -358,6 +359,12 @@ def test_the_proof_counts_a_lead_that_went_to_somebody_else() -> None:
     assert (proof.is_proven, proof.strays, proof.count) == (False, 1, 2)
 
 
+def test_the_proof_ends_before_the_last_moment_of_its_period() -> None:
+    make_referral(contractor=make_contractor())  # who does not hold the ZIP
+    assert prove(to_at=NOW).strays == 0
+    assert prove(to_at=NOW + dt.timedelta(microseconds=1)).strays == 1
+
+
 def test_the_proof_counts_a_lead_that_two_had_at_once() -> None:
     acme = make_contractor()
     make_territory(acme)
@@ -366,6 +373,17 @@ def test_the_proof_counts_a_lead_that_two_had_at_once() -> None:
     make_referral(lead, contractor=acme, assigned_at=NOW + DAY)
     assert prove().doubles == 0
     Referral.objects.filter(status="cancelled").update(ended_at=NOW + 2 * DAY)
+    assert prove().doubles == 1
+
+
+def test_a_converted_lead_is_had_until_it_is_released() -> None:
+    acme = make_contractor()
+    make_territory(acme)
+    lead = make_lead()
+    make_referral(lead, contractor=acme, status="converted", converted_at=NOW, released_at=NOW + DAY)
+    make_referral(lead, contractor=acme, assigned_at=NOW + DAY)
+    assert prove().doubles == 0
+    Referral.objects.filter(status="converted").update(released_at=NOW + 2 * DAY)
     assert prove().doubles == 1
 
 

@@ -374,6 +374,15 @@ def test_who_claims_a_message_has_it_for_a_minute() -> None:
     assert (first.id, first.body, first.attempt, second.attempt) == (second.id, second.body, 1, 2)
 
 
+def test_nothing_is_claimed_for_a_contractor_that_is_busy() -> None:
+    busy, free = make_listener(URL, at=NOW), make_listener(URL, at=NOW)
+    for contractor in (busy, free):
+        assign_lead(contractor, at=NOW)
+    enqueue_messages(at=NOW)
+    claimed = claim(at=NOW, lost_at=NOW + LEASE, limit=10, busy=[busy.pk])
+    assert [one.contractor_id for one in claimed] == [free.pk]
+
+
 def test_a_late_failure_does_not_disturb_who_has_it_now_and_a_late_success_is_one() -> None:
 
     assign_lead(make_listener(URL, at=NOW), at=NOW)
@@ -438,6 +447,7 @@ def test_two_workers_at_once_send_each_message_once() -> None:
             worker.start()
         for worker in workers:
             worker.join(30)
+        pushed.append(push_messages(at=timezone.now(), transport=REAL))  # what neither of them had the time for
     ids = [one.headers["webhook-id"] for one in server.received]
     assert len(ids) == len(set(ids)) == 24
     assert sum(one.delivered for one in pushed) == 24
@@ -555,6 +565,15 @@ def test_what_has_expired_is_not_sent_even_before_the_sweep() -> None:
     transport = answering()
     assert push_messages(at=NOW + HOUR, transport=transport).delivered == 0
     assert transport.sent == []
+
+
+def test_who_heard_of_a_referral_before_it_was_to_be_sent_again_hears_of_its_end() -> None:
+    referral = assign_lead(make_listener(URL, at=NOW), at=NOW)
+    push_messages(at=NOW, transport=answering(failing()))
+    WebhookMessage.objects.update(status="dead", attempts=8, ended_at=NOW, next_attempt_at=None)
+    resend_message(message=only_message(), at=NOW + HOUR)  # its attempts count from nought again
+    move_referral(referral=referral, to="cancelled", at=NOW + HOUR)
+    assert enqueue_messages(at=NOW + HOUR).ended == 1
 
 
 def test_nothing_is_sent_again_while_the_webhook_is_off() -> None:
