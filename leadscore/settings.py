@@ -175,6 +175,7 @@ CELERY_BEAT_SCHEDULE = {
     "generate-leads": {"task": "territories.generate-nightly", "schedule": 60.0},
     "take-up-waiting": {"task": "territories.sweep-waiting", "schedule": 60.0},
     "clear-idempotency-keys": {"task": "accounts.clear-keys", "schedule": 3600.0},
+    "clear-sessions": {"task": "accounts.clear-sessions", "schedule": 3600.0},
     "sweep-territories": {"task": "territories.sweep", "schedule": 60.0},
     "push-webhooks": {"task": "territories.push-webhooks", "schedule": 15.0},
     "clear-webhooks": {"task": "territories.clear-webhooks", "schedule": 3600.0},
