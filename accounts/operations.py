@@ -1,7 +1,8 @@
-"""Writes: keys by which a request is done once."""
+"""Writes: keys by which a request is done once, and sessions that ended."""
 
 import datetime as dt
 
+from django.contrib.sessions.models import Session
 from django.db import IntegrityError, transaction
 
 from accounts.models import IdempotencyKey, User
@@ -41,3 +42,8 @@ def claim_key(*, user: User, key: str, route: str, digest: str, at: dt.datetime)
 def clear_idempotency_keys(*, at: dt.datetime) -> int:
     """Forget the keys that are a day old; returns how many. Index: idempotencykey_by_age."""
     return IdempotencyKey.objects.filter(created_at__lte=at - KEPT_FOR).delete()[0]
+
+
+def clear_sessions(*, at: dt.datetime) -> int:
+    """Forget the sessions that ended by themselves; returns how many. Index: Django's own of expire_date."""
+    return Session.objects.filter(expire_date__lt=at).delete()[0]

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+import time
 from typing import Any
 
 import psycopg
@@ -27,6 +28,7 @@ SLOT_TRIES = (
 DATABASE_AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 _at_work: set[int] = set()  # jobs that this process is doing; one that names it and is not here was interrupted
 ANNOUNCE_AGAIN_AFTER = dt.timedelta(seconds=60)
+REQUEUE_PATIENCE_SECONDS = 30.0  # a restart is over by then; without the database this process has nothing else to do
 
 
 def start_job(
@@ -184,16 +186,24 @@ def _end(job: Job, status: Job.Status, error: str) -> None:
 
 
 def _requeue(job: Job, error: str) -> bool:
-    """Queue an interrupted job again, keeping why; False when the database does not answer."""
-    try:
-        Job.objects.filter(pk=job.pk, attempt=job.attempt, status=Job.Status.RUNNING).update(
-            status=Job.Status.QUEUED, announced_at=None, error=error
-        )
-    except DATABASE_AWAY:
-        logger.warning("job %s: the database is away; the sweep will find it by its heartbeat", job.pk)
-        connection.close()
-        return False
-    return True
+    """Queue an interrupted job again, keeping why; False when the database stays away.
+
+    Only this process knows at once that nobody works on it any more: others wait until its heartbeat is old.
+    """
+    give_up_at = time.monotonic() + REQUEUE_PATIENCE_SECONDS
+    while True:
+        try:
+            Job.objects.filter(pk=job.pk, attempt=job.attempt, status=Job.Status.RUNNING).update(
+                status=Job.Status.QUEUED, announced_at=None, error=error
+            )
+        except DATABASE_AWAY:
+            connection.close()
+            if time.monotonic() > give_up_at:
+                logger.warning("job %s: the database is away; the sweep will find it by its heartbeat", job.pk)
+                return False
+            time.sleep(0.5)
+        else:
+            return True
 
 
 def _cancel_if_asked(job: Job) -> None:

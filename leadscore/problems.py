@@ -1,15 +1,21 @@
 """Every error of the API as a problem in the form of RFC 9457: type, title, status, detail, and what else helps."""
 
+import errno
+import logging
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.http import JsonResponse, UnreadablePostError
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.template.loader import render_to_string
 from rest_framework import status
 from rest_framework.exceptions import APIException, ErrorDetail, ParseError, ValidationError
 from rest_framework.views import exception_handler
 
+from leadscore.outages import is_database_away
+
+logger = logging.getLogger(__name__)
 CONTENT_TYPE = "application/problem+json"
 SHOWN_IN_DETAIL = 5
 
@@ -18,6 +24,50 @@ class TooMuchText(APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_detail = "The body is over the size limit; only a file in a form may be larger."
     default_code = "too_large"
+
+
+class DatabaseAway(APIException):
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "The database does not answer; it may be restarting. Try again in some seconds."
+    default_code = "database_away"
+    title = "The database is being restarted"
+    wait = 10
+
+
+class CannotStore(APIException):
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = (
+        "The file could not be stored here, and nothing of it was kept. Tell whoever runs this installation: the log "
+        "has the reason, such as a full disk."
+    )
+    default_code = "cannot_store"
+    title = "There is no room for this file"
+    wait = 60
+
+
+# What a disk or a directory refuses; other errors of this kind are bugs.
+STORAGE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG}
+
+
+def outage(exc: BaseException | None) -> DatabaseAway | CannotStore | None:
+    """What passes by itself or by an operator's hand, and is no bug; None for all else, deadlocks and timeouts too."""
+    if is_database_away(exc):
+        return DatabaseAway()
+    if isinstance(exc, OSError) and exc.errno in STORAGE_ERRORS:
+        return CannotStore()
+    return None
+
+
+def outage_answer(request: HttpRequest, exc: BaseException | None) -> HttpResponse | None:
+    """503 for an outage that no view's own handling met, as a problem or a page; None when it is none."""
+    found = outage(exc)
+    if found is None:
+        return None
+    if request.path.startswith("/api/"):
+        return problem_details(found, {})
+    context = {"status": found.status_code, "title": found.title, "advice": found.detail}
+    page = render_to_string("problem.html", context)
+    return HttpResponse(page, status=found.status_code, headers={"Retry-After": str(found.wait)})
 
 
 def problem_details(exc: Exception, context: dict[str, Any]) -> JsonResponse | None:
@@ -29,6 +79,9 @@ def problem_details(exc: Exception, context: dict[str, Any]) -> JsonResponse | N
         exc = TooMuchText()
     elif isinstance(exc, SuspiciousOperation | UnreadablePostError):
         exc = ParseError(str(exc) or "The request could not be read to its end.")
+    elif (found := outage(exc)) is not None:
+        logger.warning("api: %s: %s", type(exc).__name__, exc)
+        exc = found
     response = exception_handler(exc, context)
     if response is None:
         return None

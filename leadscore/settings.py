@@ -4,6 +4,7 @@ import ipaddress
 import os
 import re
 import secrets
+import zoneinfo
 from pathlib import Path
 
 import environ
@@ -16,6 +17,30 @@ ENVIRONMENT = env.str("LEADSCORE_ENV", default="local")
 if ENVIRONMENT not in {"local", "production"}:
     raise ImproperlyConfigured(f"LEADSCORE_ENV is {ENVIRONMENT!r}; it may be local or production.")
 IS_PRODUCTION = ENVIRONMENT == "production"
+
+
+def _whole(name: str, default: int, least: int, most: int) -> int:
+    """A whole number from the environment; unset and empty mean the default."""
+    text = os.environ.get(name, "").strip()
+    if not text:
+        return default
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text) or not least <= int(text) <= most:
+        raise ImproperlyConfigured(f"{name} is {text!r}; it may be a whole number from {least:,} to {most:,}.")
+    return int(text)
+
+
+def _yes(name: str, default: bool) -> bool:
+    """A switch from the environment; unset and empty mean the default."""
+    text = os.environ.get(name, "").strip().lower()
+    if text and text not in {"1", "true", "yes", "on", "y", "0", "false", "no", "off", "n"}:
+        raise ImproperlyConfigured(f"{name} is {text!r}; it may be true or false.")
+    return text in {"1", "true", "yes", "on", "y"} if text else default
+
+
+def _text(name: str, default: str) -> str:
+    """Text from the environment; unset and empty mean the default."""
+    return os.environ.get(name, "").strip() or default
+
 
 DATA_DIR = Path(env.str("LEADSCORE_DATA_DIR", default=str(BASE_DIR / ".data"))).expanduser().absolute()
 UPLOAD_DIR = DATA_DIR / "uploads"
@@ -51,7 +76,7 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = _yes("DEBUG", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if IS_PRODUCTION else ["localhost", "127.0.0.1", "[::1]"])
 if not IS_PRODUCTION and os.environ.get("HOST"):
     ALLOWED_HOSTS.append("*" if os.environ["HOST"] == "0.0.0.0" else os.environ["HOST"])  # noqa: S104
@@ -91,6 +116,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "leadscore.middleware.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "leadscore.middleware.HealthForAnybody",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -144,9 +170,9 @@ CACHES = {
 }
 
 # Connections that one job may use at once: PostgreSQL does its ranges side by side.
-JOB_CONNECTIONS = env.int("LEADSCORE_JOB_CONNECTIONS", default=min(os.cpu_count() or 1, 4))
+JOB_CONNECTIONS = _whole("LEADSCORE_JOB_CONNECTIONS", min(os.cpu_count() or 1, 4), 1, 32)
 # Leads that one transaction of a full run scores: its rows are locked while it writes.
-SCORE_RANGE_LEADS = env.int("LEADSCORE_RANGE_LEADS", default=100_000)
+SCORE_RANGE_LEADS = _whole("LEADSCORE_RANGE_LEADS", 100_000, 1, 10_000_000)
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -175,6 +201,7 @@ CELERY_BEAT_SCHEDULE = {
     "generate-leads": {"task": "territories.generate-nightly", "schedule": 60.0},
     "take-up-waiting": {"task": "territories.sweep-waiting", "schedule": 60.0},
     "clear-idempotency-keys": {"task": "accounts.clear-keys", "schedule": 3600.0},
+    "clear-sessions": {"task": "accounts.clear-sessions", "schedule": 3600.0},
     "sweep-territories": {"task": "territories.sweep", "schedule": 60.0},
     "push-webhooks": {"task": "territories.push-webhooks", "schedule": 15.0},
     "clear-webhooks": {"task": "territories.clear-webhooks", "schedule": 3600.0},
@@ -193,26 +220,17 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 LANGUAGE_CODE = "en-us"
-TIME_ZONE = env.str("LEADSCORE_TIME_ZONE", default="America/New_York")
-NIGHTLY_HOUR = env.int("LEADSCORE_NIGHTLY_HOUR", default=4)  # in TIME_ZONE; away from 1 to 3, where clocks change
-if not 0 <= NIGHTLY_HOUR <= 23:
-    raise ImproperlyConfigured(f"LEADSCORE_NIGHTLY_HOUR is {NIGHTLY_HOUR}; it may be 0 to 23.")
+TIME_ZONE = _text("LEADSCORE_TIME_ZONE", "America/New_York")
+if TIME_ZONE not in zoneinfo.available_timezones():
+    raise ImproperlyConfigured(f"LEADSCORE_TIME_ZONE is {TIME_ZONE!r}; write a zone such as America/Chicago.")
+NIGHTLY_HOUR = _whole("LEADSCORE_NIGHTLY_HOUR", 4, 0, 23)  # in TIME_ZONE; away from 1 to 3, where clocks change
 # Days before its expiration from which a tag counts as expiring soon, where the tag itself says nothing else.
-EXPIRY_NOTICE_DAYS = env.int("LEADSCORE_EXPIRY_NOTICE_DAYS", default=30)
-if not 1 <= EXPIRY_NOTICE_DAYS <= 36_500:
-    raise ImproperlyConfigured(f"LEADSCORE_EXPIRY_NOTICE_DAYS is {EXPIRY_NOTICE_DAYS}; it may be 1 to 36,500 days.")
-NOTICE_HOUR = env.int("LEADSCORE_NOTICE_HOUR", default=7)  # in TIME_ZONE; when what expires soon is looked for
-if not 0 <= NOTICE_HOUR <= 23:
-    raise ImproperlyConfigured(f"LEADSCORE_NOTICE_HOUR is {NOTICE_HOUR}; it may be 0 to 23.")
+EXPIRY_NOTICE_DAYS = _whole("LEADSCORE_EXPIRY_NOTICE_DAYS", 30, 1, 36_500)
+NOTICE_HOUR = _whole("LEADSCORE_NOTICE_HOUR", 7, 0, 23)  # in TIME_ZONE; when what expires soon is looked for
 # Days that an offered lead waits for somebody to hold its ZIP, and that an assigned one waits for its delivery.
-REFERRAL_HOLD_DAYS = env.int("LEADSCORE_REFERRAL_HOLD_DAYS", default=14)
-REFERRAL_ASSIGNED_DAYS = env.int("LEADSCORE_REFERRAL_ASSIGNED_DAYS", default=7)
-for _name, _days in (("HOLD", REFERRAL_HOLD_DAYS), ("ASSIGNED", REFERRAL_ASSIGNED_DAYS)):
-    if not 1 <= _days <= 3_650:
-        raise ImproperlyConfigured(f"LEADSCORE_REFERRAL_{_name}_DAYS is {_days}; it may be 1 to 3,650 days.")
-HISTORY_MONTHS = env.int("LEADSCORE_HISTORY_MONTHS", default=13)
-if HISTORY_MONTHS < 1:
-    raise ImproperlyConfigured(f"LEADSCORE_HISTORY_MONTHS is {HISTORY_MONTHS}; keep 1 month of score history or more.")
+REFERRAL_HOLD_DAYS = _whole("LEADSCORE_REFERRAL_HOLD_DAYS", 14, 1, 3_650)
+REFERRAL_ASSIGNED_DAYS = _whole("LEADSCORE_REFERRAL_ASSIGNED_DAYS", 7, 1, 3_650)
+HISTORY_MONTHS = _whole("LEADSCORE_HISTORY_MONTHS", 13, 1, 1_200)
 USE_I18N = False
 USE_TZ = True
 
@@ -222,13 +240,13 @@ if odd := [address for address in NOTIFY if not re.fullmatch(r"[^@\s]+@[^@\s]+",
     raise ImproperlyConfigured(f"LEADSCORE_NOTIFY holds {odd[0]!r}; write addresses with commas between them.")
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = env.str("LEADSCORE_MAIL_FROM", default="leadscore@localhost")
+DEFAULT_FROM_EMAIL = _text("LEADSCORE_MAIL_FROM", "leadscore@localhost")
 
 # Where webhooks may go: https to public addresses, unless whoever runs this installation says otherwise.
-WEBHOOK_ALLOW_HTTP = env.bool("LEADSCORE_WEBHOOK_ALLOW_HTTP", default=False)
+WEBHOOK_ALLOW_HTTP = _yes("LEADSCORE_WEBHOOK_ALLOW_HTTP", False)
 if WEBHOOK_ALLOW_HTTP and IS_PRODUCTION:
     raise ImproperlyConfigured("LEADSCORE_WEBHOOK_ALLOW_HTTP is for development: over http everybody reads the leads.")
-_ports = env.str("LEADSCORE_WEBHOOK_PORTS", default="443,8443").replace(" ", "")
+_ports = _text("LEADSCORE_WEBHOOK_PORTS", "443,8443").replace(" ", "")
 if _ports != "any" and not re.fullmatch(r"\d{1,5}(,\d{1,5})*", _ports):
     raise ImproperlyConfigured(f"LEADSCORE_WEBHOOK_PORTS is {_ports!r}; write ports such as 443,8443, or any.")
 WEBHOOK_PORTS = None if _ports == "any" else frozenset(map(int, _ports.split(",")))
@@ -256,13 +274,11 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True  # no build step: files are served from where they lie
 
 # Requests a minute of one contractor over its API: what changes something, and what reads.
-CONTRACTOR_WRITES = env.int("LEADSCORE_CONTRACTOR_WRITES_PER_MINUTE", default=120)
-CONTRACTOR_READS = env.int("LEADSCORE_CONTRACTOR_READS_PER_MINUTE", default=600)
-if min(CONTRACTOR_WRITES, CONTRACTOR_READS) < 1:
-    raise ImproperlyConfigured("LEADSCORE_CONTRACTOR_READS_PER_MINUTE and ..._WRITES_PER_MINUTE take 1 or more.")
+CONTRACTOR_WRITES = _whole("LEADSCORE_CONTRACTOR_WRITES_PER_MINUTE", 120, 1, 1_000_000)
+CONTRACTOR_READS = _whole("LEADSCORE_CONTRACTOR_READS_PER_MINUTE", 600, 1, 1_000_000)
 
 # An import streams, so its size is bounded only by what a person means to wait for.
-IMPORT_MAX_BYTES = env.int("LEADSCORE_IMPORT_MAX_MB", default=500) * 1024 * 1024
+IMPORT_MAX_BYTES = _whole("LEADSCORE_IMPORT_MAX_MB", 500, 1, 1_000_000) * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 
@@ -305,7 +321,7 @@ SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 if IS_PRODUCTION:
-    SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
+    SECURE_SSL_REDIRECT = _yes("SECURE_SSL_REDIRECT", True)
     SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
@@ -314,14 +330,18 @@ if IS_PRODUCTION:
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
 
+LOG_LEVEL = _text("LOG_LEVEL", "INFO").upper()
+if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
+    raise ImproperlyConfigured(f"LOG_LEVEL is {LOG_LEVEL!r}; it may be DEBUG, INFO, WARNING, ERROR or CRITICAL.")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"outages": {"()": "leadscore.outages.OutageInOneLine"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["outages"]}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
-        name: {"level": env.str("LOG_LEVEL", default="INFO")}
+        name: {"level": LOG_LEVEL}
         for name in ("leadscore", "territories", "imports", "scoring", "tags", "leads", "jobs", "accounts")
     },
 }

@@ -2,12 +2,14 @@ from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
+from accounts.guessing import AdminLoginForm, LoginForm, told_by_status
 from accounts.views import me
 from leadscore import views
 from scoring.views import distribution
 
 admin.site.site_header = admin.site.site_title = "LeadScore"
 admin.site.index_title = "Configuration"
+admin.site.login_form = AdminLoginForm
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -20,10 +22,15 @@ urlpatterns = [
     path("", include("territories.urls")),
     path("jobs/", include("jobs.urls")),
     path("me/", me, name="me"),
-    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path(
+        "login/",
+        told_by_status(LoginView.as_view(redirect_authenticated_user=True, authentication_form=LoginForm)),
+        name="login",
+    ),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("healthz", views.healthz, name="healthz"),
     path("api/", include("leadscore.api_urls")),
+    path("admin/login/", told_by_status(admin.site.login)),
     path("admin/", admin.site.urls),
 ]
 

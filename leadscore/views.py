@@ -1,6 +1,7 @@
 """Home, health, and what people see when something is wrong."""
 
 import logging
+import sys
 from typing import Any
 
 import redis
@@ -21,7 +22,7 @@ from jobs.views import STOP_POLLING
 from leads.models import Lead
 from leads.queries import top_leads
 from leadscore.celery import app
-from leadscore.problems import write_problem
+from leadscore.problems import outage_answer, write_problem
 from tags.models import Tag
 
 logger = logging.getLogger(__name__)
@@ -147,6 +148,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Uses no context processor and no database: either may be what failed."""
+    if (answer := outage_answer(request, sys.exception())) is not None:
+        return answer
     if _is_api(request):
         detail = "Something went wrong here. It is in the log, and nothing half done is kept: send it again later."
         return write_problem(500, {"detail": detail, "code": "server_error"})

@@ -1,5 +1,6 @@
 """The embedded servers, real ones: leases, races, every kind of sudden death, root and ordinary users."""
 
+import contextlib
 import os
 import pwd
 import re
@@ -239,6 +240,19 @@ def test_only_the_service_asked_for_runs_until_someone_needs_the_other(data_dir:
     full.leave()
     modest.leave()
     wait_until_stopped(data_dir)
+
+
+def test_what_a_constraint_refuses_is_not_written_down_in_the_log(data_dir: Path) -> None:
+    user = start_user(data_dir).read_endpoints()
+    with psycopg.connect(user.database_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE owner (name text UNIQUE)")
+        for _ in range(2):
+            with contextlib.suppress(psycopg.errors.UniqueViolation):
+                connection.execute("INSERT INTO owner VALUES ('Ann Private')")
+    user.leave()
+    log = Layout(data_dir).log("postgres").read_text()
+    assert "duplicate key value" in log
+    assert "Ann Private" not in log
 
 
 def test_data_survives_kill_9_of_everything(data_dir: Path) -> None:

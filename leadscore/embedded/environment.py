@@ -29,8 +29,17 @@ WITHOUT_SERVERS = {
     "startproject",
     "version",
 }
-# They make or change the schema themselves.
-WITHOUT_MIGRATIONS = {"dbshell", "migrate", "showmigrations", "sqlmigrate", "squashmigrations", "test"}
+# They make or change the schema themselves, or want it as it is: the backup before an upgrade.
+WITHOUT_MIGRATIONS = {
+    "backup",
+    "dbshell",
+    "migrate",
+    "restore",
+    "showmigrations",
+    "sqlmigrate",
+    "squashmigrations",
+    "test",
+}
 
 
 def missing_services() -> list[str]:
@@ -61,7 +70,7 @@ def provide_servers(arguments: Sequence[str]) -> Endpoints | None:
     is_schema_ours = POSTGRES in missing
     if is_schema_ours and arguments[0] == "dbshell" and shutil.which("psql") is None:
         os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), str(postgres_programs())])
-    if is_schema_ours and arguments[0] == "migrate":
+    if is_schema_ours and arguments[0] in {"migrate", "restore"}:
         Layout(default_data_dir().resolve()).migrated.unlink(missing_ok=True)  # it may go back: look again next time
     return endpoints if is_schema_ours and arguments[0] not in WITHOUT_MIGRATIONS else None
 

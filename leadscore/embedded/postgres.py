@@ -247,6 +247,9 @@ def _settings(*, fast: bool) -> dict[str, str]:
         "timezone": "UTC",
         "log_timezone": "UTC",
         "log_checkpoints": "off",
+        # Refusals by a constraint are foreseen, and their statements and details would write owners and addresses down.
+        "log_error_verbosity": "terse",
+        "log_min_error_statement": "fatal",
         "log_line_prefix": "%m [%p] ",
         "password_encryption": "scram-sha-256",
     }

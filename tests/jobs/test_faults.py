@@ -21,6 +21,7 @@ import psutil
 import psycopg
 import pytest
 from django.db import InterfaceError, OperationalError
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from jobs import registry
@@ -28,6 +29,7 @@ from jobs.identity import is_dead_here, worker_identity
 from jobs.models import STALE_AFTER, Job
 from jobs.operations import MAX_ATTEMPTS, abandoned_job_ids, cancel_job, run_job, start_job, sweep_jobs
 from jobs.runs import JobRun
+from jobs.tasks import run
 from tests.conftest import NOW
 from tests.installation import (
     NOBODY,
@@ -399,6 +401,42 @@ def test_a_lost_connection_is_no_failure(monkeypatch: pytest.MonkeyPatch, error:
     assert ended is not None
     assert (ended.status, ended.announced_at, ended.finished_at) == ("queued", None, None)
     assert ended.error == f"{error.__name__}: terminating connection"
+
+
+@pytest.mark.django_db
+def test_an_interrupted_job_is_queued_as_soon_as_the_database_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    away, pauses = [1, 2, 3], []
+    update = QuerySet.update
+
+    def refuse_at_first(self: QuerySet, **values: Any) -> int:
+        if values.get("status") == Job.Status.QUEUED and away:
+            away.pop()
+            raise OperationalError("the database system is starting up")
+        return update(self, **values)
+
+    def handler(run: JobRun) -> dict[str, Any]:
+        raise OperationalError("terminating connection")
+
+    monkeypatch.setitem(registry._kinds, "test", registry.Kind(handler))
+    monkeypatch.setattr("jobs.operations.connection", Mock())
+    monkeypatch.setattr("jobs.operations.time.sleep", pauses.append)
+    monkeypatch.setattr(QuerySet, "update", refuse_at_first)
+    ended = run_job(job_id=make_job(announced_at=NOW).pk)
+    assert ended is not None
+    assert (ended.status, ended.announced_at, len(pauses)) == ("queued", None, 3)
+
+
+def test_a_call_that_finds_the_database_away_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def away_at_first(*, job_id: int, invite: Any) -> None:
+        calls.append(job_id)
+        if len(calls) == 1:
+            raise OperationalError("the database system is starting up")
+
+    monkeypatch.setattr("jobs.tasks.run_job", away_at_first)
+    run.apply(args=[7])
+    assert calls == [7, 7]
 
 
 @pytest.mark.django_db

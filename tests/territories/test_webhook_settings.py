@@ -43,7 +43,6 @@ def test_networks_and_ports_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None
         ("ALLOWED_NETWORKS", "10.20.0.5/16"),
         ("ALLOWED_NETWORKS", "inside"),
         ("PORTS", "https"),
-        ("PORTS", ""),
     ],
 )
 def test_an_odd_value_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
