@@ -4,7 +4,7 @@ import functools
 import hashlib
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any
 
 from django import forms
 from django.conf import settings
@@ -13,6 +13,8 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.core.cache import cache
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.http import HttpRequest, HttpResponseBase
+
+from accounts.counting import count
 
 logger = logging.getLogger(__name__)
 WITHIN_SECONDS = 15 * 60
@@ -23,12 +25,6 @@ TOO_MANY = (
     "Too many wrong tries for this name or from your address. Wait 15 minutes and try again. Whoever lost the password "
     "gets a new one from an admin of this installation."
 )
-
-
-class CountingCache(Protocol):
-    """What is asked of the shared cache; None: it does not answer."""
-
-    def count(self, key: str, seconds: int) -> int | None: ...
 
 
 def address_of(request: HttpRequest) -> str:
@@ -60,7 +56,7 @@ def note_wrong_login(*, credentials: dict[str, Any], request: HttpRequest | None
     logger.warning("login: wrong name or password for %.150r from %.64s", username, address or "this machine")
     if request is not None:
         for key in (_of_name(username), _of_address(request)):
-            cast("CountingCache", cache).count(key, WITHIN_SECONDS)
+            count(key, WITHIN_SECONDS)
 
 
 class _Limited(AuthenticationForm):

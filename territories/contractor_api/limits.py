@@ -2,18 +2,12 @@
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Protocol, cast
 
 from django.conf import settings
-from django.core.cache import cache
+
+from accounts.counting import count
 
 SECONDS = 60
-
-
-class CountingCache(Protocol):
-    """What is asked of the shared cache; None: it does not answer."""
-
-    def count(self, key: str, seconds: int) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +32,7 @@ def count_request(*, contractor_id: int, is_write: bool, at: dt.datetime) -> All
     limit = settings.CONTRACTOR_WRITES if is_write else settings.CONTRACTOR_READS
     minute, second = divmod(int(at.timestamp()), SECONDS)
     key = f"contractor-requests:{'w' if is_write else 'r'}:{contractor_id}:{minute}"
-    count = cast("CountingCache", cache).count(key, 2 * SECONDS) or 0
+    so_far = count(key, 2 * SECONDS) or 0
     return Allowance(
-        limit=limit, remaining=max(0, limit - count), reset_seconds=SECONDS - second, is_exceeded=count > limit
+        limit=limit, remaining=max(0, limit - so_far), reset_seconds=SECONDS - second, is_exceeded=so_far > limit
     )
