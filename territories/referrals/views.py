@@ -301,8 +301,9 @@ def cancel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     def act(found: Referral, typed: dict[str, Any], by: User, at: dt.datetime) -> None:
         cancel_referral(referral=found, at=at, by=by, note=typed["note"])
 
-    done = "Cancelled: the lead can be referred again; one that was delivered, to a later holder of its ZIP only."
-    return _move(request, pk, asked="cancel", form_class=ReasonForm, act=act, done=done)
+    was_seen = Referral.objects.filter(pk=pk, delivered_at__isnull=False).exists()
+    whom = "its lead goes to a later holder of the ZIP only" if was_seen else "the lead is free for another referral"
+    return _move(request, pk, asked="cancel", form_class=ReasonForm, act=act, done=f"Cancelled: {whom}.")
 
 
 @require_POST

@@ -194,7 +194,7 @@ def test_staff_routes_are_closed_to_contractors(alder) -> None:
 
 
 # Pages that everybody who is logged in may see; they show nothing of the staff's.
-FOR_ALL = {"", "me/", "login/", "logout/", "healthz"}
+FOR_ALL = {"", "me/", "login/", "admin/login/", "logout/", "healthz"}
 
 
 def pages() -> list[str]:

@@ -14,6 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts import counting
 from accounts.models import ApiToken
 from leads.models import Lead
 from leadscore.cache import ForgivingRedisCache
@@ -504,7 +505,7 @@ def test_another_contractor_and_the_sandbox_have_minutes_of_their_own(settings, 
 def test_a_dead_cache_refuses_nobody(settings, api, monkeypatch) -> None:
     settings.CONTRACTOR_READS = 1
     dead = ForgivingRedisCache("redis://127.0.0.1:1/0", {})
-    monkeypatch.setattr(limits, "cache", dead)
+    monkeypatch.setattr(counting, "cache", dead)
     answers = [api.get(f"{BASE}/me") for _ in range(3)]
     assert [response.status_code for response in answers] == [200, 200, 200]
     assert answers[-1]["RateLimit-Remaining"] == "1"

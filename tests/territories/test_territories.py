@@ -144,11 +144,12 @@ def test_a_period_may_end_where_the_next_one_begins() -> None:
     assert holder_of("07030", NOW + DAY) == "Other"
 
 
-def test_a_period_that_ends_at_this_very_moment_is_history_and_takes_up_nothing(taken_up) -> None:
-    give(make_contractor(), "07030", from_at=NOW - DAY, to_at=NOW)
-    assert Territory.objects.get().wound_up_at == NOW
-    assert sweep_territories(at=NOW) == Swept()
+def test_a_period_that_ends_at_this_very_moment_is_over(taken_up) -> None:
+    with pytest.raises(PeriodRefused, match="would rewrite who held the ZIP"):
+        give(make_contractor(), "07030", from_at=NOW - DAY, to_at=NOW)
     assert taken_up == []
+    give(make_contractor(), "07030", from_at=NOW - DAY, to_at=NOW + dt.timedelta(microseconds=1))
+    assert taken_up != []
 
 
 def test_the_database_itself_refuses_two_holders() -> None:
