@@ -3,6 +3,7 @@
 import datetime as dt
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
@@ -254,6 +255,7 @@ def _move(request: HtmxHttpRequest, contractor: Contractor, action: str) -> Http
         "action": action,
         "standing": standing_of(contractor=contractor, at=at),
         "problem": problem,
+        "hold_days": settings.REFERRAL_HOLD_DAYS,
         "is_possible": {"pause": "active", "resume": "paused"}.get(action, contractor.status) == contractor.status
         and contractor.status != "ended",
     }

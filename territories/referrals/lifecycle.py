@@ -40,7 +40,7 @@ MOMENTS: dict[str, tuple[tuple[str, ...], str, str]] = {
     RELEASED: ((Status.CONVERTED,), "released_at", "converted_at"),
 }
 AT_ONCE = 5_000  # referrals that one statement of the sweep expires
-NOT_TAKEN = "Nobody took the ZIP in time."
+NOT_TAKEN = "Nobody took the lead in time."
 NOT_DELIVERED = "The contractor did not fetch it in time."
 
 
