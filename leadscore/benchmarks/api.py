@@ -112,7 +112,7 @@ def _served(application: str, path: str) -> Iterator[int]:
     here = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     environment = os.environ | program.extra_environment | {"DATABASE_URL": here}
     # The limit is at work and refuses nobody, not even the closed loop.
-    environment["LEADSCORE_CONTRACTOR_READS_PER_MINUTE"] = "10000000"
+    environment["LEADSCORE_CONTRACTOR_READS_PER_MINUTE"] = "1000000"
     child = subprocess.Popen(
         program.command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True, preexec_fn=die_with_parent()
     )
