@@ -27,9 +27,7 @@ NEW_DAYS = 30
 
 # kin: of each tag that was merged, those that stand for it now, the last of them being no merged one. A lead may carry
 # either while a merge is being applied.
-# taker: contractors with what they take; `rest`: what their caps leave (null: no cap), `dealt`: what the run gave them.
-# held: who holds a ZIP at the moment. One that was wound up meanwhile holds nothing, whatever the moment.
-_HELD = sql.SQL("""
+_KIN = sql.SQL("""
     kin AS MATERIALIZED (
         WITH RECURSIVE chain(tag_id, kin_id) AS (
             SELECT id, merged_into_id FROM tags_tag WHERE merged_into_id IS NOT NULL
@@ -39,7 +37,17 @@ _HELD = sql.SQL("""
         )
         SELECT chain.tag_id, chain.kin_id, tag.merged_into_id IS NULL AS is_last
         FROM chain JOIN tags_tag tag ON tag.id = chain.kin_id
-    ),
+    )
+""")
+
+_KIN_OF = sql.SQL(
+    "WITH {kin} SELECT tag_id, array_agg(kin_id) FROM kin WHERE tag_id = ANY(%(ids)s) GROUP BY tag_id"
+).format(kin=_KIN)
+
+# taker: contractors with what they take; `rest`: what their caps leave (null: no cap), `dealt`: what the run gave them.
+# held: who holds a ZIP at the moment. One that was wound up meanwhile holds nothing, whatever the moment.
+_HELD = sql.SQL("""
+    {kin},
     taker AS MATERIALIZED (
         SELECT contractor.id AS contractor_id, contractor.min_score AS least, contractor.price,
                contractor.status = 'active' AND contractor.sandbox_of_id IS NULL AS is_active,
@@ -62,7 +70,7 @@ _HELD = sql.SQL("""
         WHERE territory.from_at <= %(at)s AND (territory.to_at > %(at)s OR territory.to_at IS NULL)
           AND territory.wound_up_at IS NULL
     )
-""")
+""").format(kin=_KIN)
 
 # The live tags of one lead by their dates. Each of these is a look-up in leadtag_unique, which holds the clocks; as a
 # scalar it stays one for each lead, where EXISTS could become a join with all leads of a tag.
@@ -76,16 +84,6 @@ _NEWEST = sql.SQL(
     "WHERE {live} AND lt.assigned_at <= %(at)s AND tag.base_score > 0 AND NOT tag.is_archived)"
 )
 _TAG_IDS = sql.SQL("ARRAY(SELECT lt.tag_id FROM tags_leadtag lt WHERE {live})")
-
-_KIN = """
-    WITH RECURSIVE chain(tag_id, kin_id) AS (
-        SELECT id, merged_into_id FROM tags_tag WHERE id = ANY(%(ids)s) AND merged_into_id IS NOT NULL
-        UNION
-        SELECT chain.tag_id, tag.merged_into_id FROM chain JOIN tags_tag tag ON tag.id = chain.kin_id
-        WHERE tag.merged_into_id IS NOT NULL
-    )
-    SELECT tag_id, array_agg(kin_id) FROM chain GROUP BY tag_id
-"""
 
 # What became of a lead before; one probe of referral_by_lead. What was taken back before it was delivered has been
 # referred to nobody.
@@ -399,7 +397,7 @@ def _kin_of(tag_ids: Sequence[int]) -> dict[int, list[int]]:
     if not tag_ids:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(_KIN, {"ids": list(tag_ids)})
+        cursor.execute(_KIN_OF, {"ids": list(tag_ids)})
         return dict(cursor.fetchall())
 
 
